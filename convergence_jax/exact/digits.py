@@ -52,6 +52,9 @@ def normalize(lanes: Array) -> Array:
     """
     xp = lanes.__array_namespace__()
     length = lanes.shape[-1]
+    if length == 2:  # fits a word, whose wrap-around is the residue: no carries to look for
+        word = lanes[..., 0] + (lanes[..., 1] << DIGIT_BITS)
+        return from_int64(word, 2)
     # -(B + B**2 + ...) modulo B**L has the digits 0, B - 1, B - 2, B - 2, ...
     unlend = np.full(length, _BASE - 2, dtype=np.int64)
     unlend[:1] = 0
