@@ -53,8 +53,9 @@ def normalize(lanes: Array) -> Array:
     xp = lanes.__array_namespace__()
     length = lanes.shape[-1]
     if length == 2:  # fits a word, whose wrap-around is the residue: no carries to look for
-        word = lanes[..., 0] + (lanes[..., 1] << DIGIT_BITS)
-        return from_int64(word, 2)
+        word = lanes[..., :1] + (lanes[..., 1:] << DIGIT_BITS)
+        parts = [word & DIGIT_MASK, (word >> DIGIT_BITS) & DIGIT_MASK]
+        return xp.concatenate(parts, axis=-1).astype(xp.uint32)
     # -(B + B**2 + ...) modulo B**L has the digits 0, B - 1, B - 2, B - 2, ...
     unlend = np.full(length, _BASE - 2, dtype=np.int64)
     unlend[:1] = 0
