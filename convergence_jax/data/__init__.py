@@ -1,0 +1,1 @@
+"""Readers, the built-in fleet, configs, result directories and digests."""
