@@ -31,8 +31,8 @@ class FixedPoint:
 
     Notes
     -----
-    The error of one lift is at most half a tick, ``2**-(scale_bits + 1)`` units. Up to 31 bits together is the
-    *narrow* form, in which a product of two ticks fits one 64-bit word; up to 62 the *wide* form.
+    The error of one lift is at most half a tick, ``2**-(scale_bits + 1)`` units. Up to 31 bits together is
+    the *narrow* form, in which a product of two ticks fits one 64-bit word; up to 62 the *wide* form.
     """
 
     scale_bits: int = 20
@@ -101,7 +101,8 @@ class FixedPoint:
         nothing changes: with the scale within its limit they are below half a tick.
         """
         xp = x.__array_namespace__()
-        scaled = x.astype(xp.float64) * np.float64(2.0**self.scale_bits)
+        with np.errstate(over="ignore"):  # beyond float64 is out of range like the rest
+            scaled = x.astype(xp.float64) * np.float64(2.0**self.scale_bits)
         rounded = xp.round(scaled)
         held = xp.abs(rounded) < np.float64(2.0**self.bits)
         return xp.where(held, rounded, 0.0).astype(xp.int64), held
@@ -110,8 +111,8 @@ class FixedPoint:
 def largest_exponent(x: Array) -> int | None:
     """Smallest integer `e` with ``|v| < 2**e`` for every finite `v` of `x`, from the bits, on the host.
 
-    Returns None where no finite value differs from zero. The largest of several parts is the same for any order
-    and any split of the data.
+    Returns None where no finite value differs from zero. The largest of several parts is the same for any
+    order and any split of the data.
     """
     bits = np.asarray(x, dtype=np.float64).view(np.int64) & np.int64((1 << 63) - 1)
     bits = bits[(bits < np.int64(0x7FF << 52)) & (bits > 0)]

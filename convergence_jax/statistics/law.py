@@ -10,9 +10,10 @@ Value = TypeVar("Value", covariant=True)
 class Statistic(Protocol[State, Value]):
     """A commutative monoid of states, with one way in and one way out.
 
-    ``merge`` is associative and commutative in bits, ``empty`` is its identity, ``lift`` is the only verb that may
-    round an input and ``present`` the only one that may round an answer. States are pytrees of integer arrays,
-    canonical: equal values have equal bits. A statistic is frozen and hashable; it is configuration, no data.
+    ``merge`` is associative and commutative in bits, ``empty`` is its identity, ``lift`` is the only verb
+    that may round an input and ``present`` the only one that may round an answer. States are pytrees of
+    integer arrays, canonical: equal values have equal bits. A statistic is frozen and hashable; it is
+    configuration, no data.
     """
 
     def empty(self) -> State:
@@ -38,4 +39,16 @@ class Removable(Statistic[State, Value], Protocol[State, Value]):
 
     def remove(self, a: State, b: State) -> State:
         """Undo a merge: ``remove(merge(a, b), b) == a`` in bits, faults included."""
+        ...
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """A statistic with a short cut for many observations at once.
+
+    It changes speed and memory, never the state: the result has the bits of merging every ``lift``.
+    """
+
+    def collect(self, xs: Any, where: Any = None) -> Any:
+        """The state of all observations along the leading axis; `where` is a mask over that axis."""
         ...

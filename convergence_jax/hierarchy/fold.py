@@ -1,0 +1,120 @@
+"""`reduce`: many observations to one state, through a tree whose shape leaves no trace."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from convergence_jax.statistics.check import check
+from convergence_jax.statistics.law import Collecting, Statistic
+from convergence_jax.statistics.state import register
+
+__all__ = ["check", "reduce"]
+
+Array = Any
+
+_UNROLLED = 8  # children merged by a chain in the program; more go through a loop
+
+register()
+
+
+@partial(jax.jit, static_argnames=("stat", "arity"))
+def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array | None = None) -> Any:
+    """Merge many observations into one state through a fixed tree.
+
+    The shape of the tree changes speed, never the state.
+
+    Parameters
+    ----------
+    stat : Statistic
+        The statistic to accumulate. Static: a new one compiles again.
+    xs : PyTree[Array]
+        Observations, ``(n, ...)`` in every leaf, in the unit of `stat`; `n` may be zero.
+    arity : int, default 8
+        Children per inner node, at least 2.
+    where : Bool[Array, "n"], optional
+        True where an observation counts; the rest merge as ``stat.empty()``.
+
+    Returns
+    -------
+    State
+        One state without the leading axis, the same for every `arity` and order. Bad values are counted in
+        its ``faults``.
+
+    Raises
+    ------
+    ValueError
+        While tracing, if `arity` is below 2, or the leaves or the mask differ in length.
+
+    Notes
+    -----
+    ``n - 1`` merges at most, depth ``ceil(log(n) / log(arity))``. A statistic that has ``collect`` folds all
+    observations at once, to the same bits.
+
+    See Also
+    --------
+    check : raise where the state counts faults.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from convergence_jax.statistics.count import Count
+    >>> int(Count().present(reduce(Count(), jnp.array([1.0, 2.0, 3.0]))))
+    3
+    """
+    if not isinstance(arity, int) or arity < 2:
+        raise ValueError(f"reduce: arity must be at least 2, got {arity}.")
+    size = _common_length(xs, where)
+    if isinstance(stat, Collecting):
+        return stat.collect(jax.tree.map(jnp.asarray, xs), where)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    shapes = jax.eval_shape(stat.lift, one)
+    none = jax.tree.map(lambda e, s: jnp.broadcast_to(jnp.asarray(e, s.dtype), s.shape), stat.empty(), shapes)
+    if size == 0:
+        return none
+    states = jax.vmap(stat.lift)(xs)
+    if where is not None:
+        states = jax.vmap(lambda seen, made: _select(seen, made, none))(where, states)
+    merge = jax.vmap(stat.merge)
+    while size > 1:
+        parents = -(-size // arity)
+        states = _fold_children(merge, _group(states, none, parents, arity), arity)
+        size = parents
+    return jax.tree.map(lambda leaf: leaf[0], states)
+
+
+def _common_length(xs: Any, where: Array | None) -> int:
+    """Length of the leading axis that all leaves and the mask share."""
+    leaves = jax.tree.leaves(xs) + ([] if where is None else [where])
+    lengths = {leaf.shape[0] if leaf.ndim else None for leaf in map(jnp.asarray, leaves)}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"reduce: xs and where must have one common leading axis, got lengths {lengths}.")
+    return int(lengths.pop() or 0)
+
+
+def _select(seen: Array, made: Any, none: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(seen, a, b), made, none)
+
+
+def _group(states: Any, none: Any, parents: int, arity: int) -> Any:
+    """States as ``(arity, parents, ...)``, filled up with the identity."""
+
+    def group(leaf: Array, identity: Array) -> Array:
+        missing = parents * arity - leaf.shape[0]
+        fill = jnp.broadcast_to(identity, (missing, *leaf.shape[1:]))
+        filled = jnp.concatenate([leaf, fill])
+        return filled.reshape(parents, arity, *leaf.shape[1:]).swapaxes(0, 1)
+
+    return jax.tree.map(group, states, none)
+
+
+def _fold_children(merge: Any, children: Any, arity: int) -> Any:
+    """Merge over the leading axis of every leaf."""
+    first = jax.tree.map(lambda leaf: leaf[0], children)
+    if arity <= _UNROLLED:
+        for i in range(1, arity):
+            first = merge(first, jax.tree.map(lambda leaf, i=i: leaf[i], children))
+        return first
+    rest = jax.tree.map(lambda leaf: leaf[1:], children)
+    return jax.lax.scan(lambda acc, child: (merge(acc, child), None), first, rest)[0]

@@ -1,0 +1,1 @@
+"""The law and one file per statistic: states of integers whose merge is exact in bits."""
