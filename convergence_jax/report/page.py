@@ -1,7 +1,8 @@
-"""`Page`: what the report shows, as plain values that `detector.py` fills."""
+"""`Page`, what the report shows, as plain values that `detector.py` fills; `render` makes the file of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any, NamedTuple
 
 
@@ -131,3 +132,48 @@ class Page:
     unusual: Sequence[UnusualAgent] = ()
     command: str = ""
     subject: str = ""
+
+
+def render(page: Page) -> str:
+    """Write the report as one HTML text that needs nothing else: no network, no JavaScript, no fonts.
+
+    Parameters
+    ----------
+    page : Page
+        What to show. Every text in it may hold anything; it is escaped.
+
+    Returns
+    -------
+    str
+        The same for the same page, under 2 MB for any number of groups and agents. It encodes to UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If a chart's edges, counts and expected counts do not fit together.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    from convergence_jax.report import provenance, sections
+    from convergence_jax.report.wording import name
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        newline_sequence="\n",
+    )
+    template = resources.files("convergence_jax.report").joinpath("page.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        subject=name(page.subject, 120) if page.subject else "",
+        verdict=sections.verdict(page),
+        key_figures=sections.key_figures(page),
+        unusual=sections.unusual(page),
+        tree=sections.tree(page),
+        charts=sections.charts(page),
+        population=sections.population(page),
+        reading=provenance.reading(page),
+        method=provenance.method(page),
+        again=provenance.again(page),
+    )

@@ -1,0 +1,174 @@
+"""Where the figures come from: what was read and rejected, the method, and how to get the same again."""
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from convergence_jax.report.page import Page
+from convergence_jax.report.wording import (
+    MISSING,
+    count,
+    duration,
+    name,
+    number,
+    percent,
+    plural,
+    sentence,
+    size,
+)
+
+MOST_REASONS = 60
+
+_FAULTS = {
+    "missing": "{} is missing",
+    "not_finite": "{} is not a finite number",
+    "out_of_range": "{} is outside its declared range",
+}
+_TOLD = {"alpha", "method", "assumes", "flagged", "least_rejections"}
+
+Section = dict[str, Any]
+
+
+def get(result: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
+    """Look up a nested key of the result; `default` where it is missing or None."""
+    value: Any = result
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return default if value is None else value
+
+
+def total(seconds: Mapping[str, float]) -> float:
+    """Seconds of the whole run."""
+    return seconds["total"] if "total" in seconds else math.fsum(seconds.values())
+
+
+def reading(page: Page) -> Section:
+    """What was read, what was rejected and why, and what the lifts rounded."""
+    rows = get(page.result, "input", "rows", default=0)
+    rejected = get(page.result, "input", "rejected", default={})
+    total = sum(rejected.values())
+    ordered = sorted(
+        ((n, reason) for reason, n in rejected.items() if n), key=lambda pair: (-pair[0], pair[1])
+    )
+    lifts = []
+    for feature, lift in get(page.result, "lift", default={}).items():
+        scale, reach = lift.get("scale_bits"), lift.get("range_bits")
+        zero, nonzero = lift.get("rounded_to_zero"), lift.get("nonzero")
+        lifts.append(
+            {
+                "name": name(feature, 40),
+                "bits": f"{scale}:{reach}",
+                "step": _power_of_two(-scale) if scale is not None else MISSING,
+                "reach": _power_of_two(reach) if reach is not None else MISSING,
+                "zero": count(zero),
+                "nonzero": count(nonzero),
+                "share": percent(zero / nonzero) if zero and nonzero else None,
+            }
+        )
+    several = get(page.result, "input", "agents_in_several_groups", default=0)
+    return {
+        "rows": count(rows),
+        "accepted": count(rows - total),
+        "rejected": count(total),
+        "share": percent(total / rows) if rows else MISSING,
+        "reasons": [
+            (_reason(reason), count(n), percent(n / rows) if rows else MISSING) for n, reason in ordered
+        ][:MOST_REASONS],
+        "more_reasons": max(0, len(ordered) - MOST_REASONS),
+        "several": plural(several, "agent was", "agents were") if several else None,
+        "lifts": lifts,
+    }
+
+
+def _reason(reason: str) -> str:
+    kind, _, column = reason.partition(":")
+    return _FAULTS[kind].format(name(column)) if kind in _FAULTS and column else name(reason)
+
+
+def _power_of_two(power: int) -> str:
+    return number(math.ldexp(1.0, power), 3) if -1070 < power < 1020 else f"2^{power}"
+
+
+def method(page: Page) -> Section:
+    """The decision in words: method, assumptions, and whatever else it recorded."""
+    decision = get(page.result, "decision", default={})
+    return {
+        "method": sentence(str(decision.get("method") or "not stated")),
+        "alpha": number(decision.get("alpha")),
+        "assumes": [sentence(str(text)) for text in decision.get("assumes") or ()],
+        "more": _facts({key: value for key, value in decision.items() if key not in _TOLD}),
+    }
+
+
+def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names and values of nested mappings, flat, in the order given."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        label = f"{prefix}{name(key, 60).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            rows += _facts(value, f"{label}: ")
+        elif isinstance(value, (list, tuple)):
+            shown = ", ".join(_value(key, item) for item in value[:8])
+            rows.append(
+                (label, shown + (f" and {count(len(value) - 8)} more" if len(value) > 8 else "") or "none")
+            )
+        else:
+            rows.append((label, _value(key, value)))
+    return rows
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        if "bytes" in str(key):
+            return size(value)
+        return str(value) if key == "processes" else count(value) if isinstance(value, int) else number(value)
+    return name(value, 300)
+
+
+def again(page: Page) -> Section:
+    """How to do it again and get the same: command, digest, what ran where, times and versions."""
+    seconds = get(page.result, "seconds", default={})
+    stages = [(stage, value) for stage, value in seconds.items() if stage != "total"]
+    longest = max((value for _, value in stages), default=0.0)
+    return {
+        "digest": str(get(page.result, "digest", default="")),
+        "command": _folded(page.command),
+        "execution": _facts(get(page.result, "execution", default={})),
+        "seconds": [
+            (
+                name(stage, 60).replace("_", " "),
+                duration(value),
+                f"{100 * value / longest:.1f}" if longest else "0",
+            )
+            for stage, value in stages
+        ],
+        "total": duration(total(seconds)) if seconds else None,
+        "versions": [
+            (name(key, 60), name(value, 120))
+            for key, value in get(page.result, "versions", default={}).items()
+        ],
+        "schema": name(get(page.result, "schema", default=MISSING)),
+    }
+
+
+def _folded(command: str) -> str:
+    """One option a line, continued with backslashes, where the command is long; the shell reads it the same."""
+    if len(command) <= 88 or "\n" in command:
+        return command
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    lines: list[str] = []
+    for word in words:
+        quoted = shlex.quote(word)
+        if word.startswith("--") or not lines:
+            lines.append(quoted)
+        else:
+            lines[-1] += " " + quoted
+    return " \\\n  ".join(lines)
