@@ -1,11 +1,11 @@
 """Integers modulo ``2**(32 * L)`` as ``L`` digits: the group that every exact state lives in.
 
-A number is a ``uint32`` array ``(..., L)``, least significant digit first. Every bit pattern is one residue and
-every residue one bit pattern, so a state is canonical by its type: ``==`` on digits is ``==`` on values. A residue
-is read as signed (two's complement) when it is presented.
+A number is a ``uint32`` array ``(..., L)``, least significant digit first. Every bit pattern is one residue
+and every residue one bit pattern, so a state is canonical by its type: ``==`` on digits is ``==`` on values.
+A residue is read as signed (two's complement) when it is presented.
 
-Sums in flight are *lanes*: ``int64`` digits whose carries are still outstanding. Lanes add elementwise, in any
-order; :func:`normalize` turns them into digits. Lanes depend on the path taken and never leave the room.
+Sums in flight are *lanes*: ``int64`` digits whose carries are still outstanding. Lanes add elementwise, in
+any order; :func:`normalize` turns them into digits. Lanes depend on the path taken and never leave the room.
 
 Everything here runs on NumPy and on JAX arrays alike and imports neither JAX nor a device.
 """
@@ -27,7 +27,7 @@ def _shift_up(x: Array, by: int, fill: int | bool = 0) -> Array:
     xp = x.__array_namespace__()
     if by >= x.shape[-1]:
         return xp.full_like(x, fill)
-    head = xp.full(x.shape[:-1] + (by,), fill, dtype=x.dtype)
+    head = xp.full((*x.shape[:-1], by), fill, dtype=x.dtype)
     return xp.concatenate([head, x[..., :-by]], axis=-1)
 
 

@@ -8,7 +8,7 @@ from convergence_jax.exact import digits as group
 
 Array = Any
 
-_BLOCK = 8192
+_BLOCK = 16384
 """Elements in flight in :func:`round_ratio`, so that its temporaries stay in the cache."""
 
 _LONGEST = 30
@@ -56,8 +56,10 @@ def round_ratio(numerator: np.ndarray, denominator: Any, exponent: Any = 0) -> n
     lower, upper = bottom & np.uint64(0xFFFFFFFF), bottom >> np.uint64(32)
     pair = _two_sum(upper.astype(np.float64) * 2.0**32, lower.astype(np.float64))  # the denominator, exactly
 
-    rows = (*shape, 1)[0] if shape else 1
-    spread = [_rows(a, shape) for a in (bottom, *pair, exponent)]
+    rows = shape[0] if shape else 1
+    near = bool((np.abs(exponent) <= 1000).all())
+    powers = np.ldexp(1.0, np.where(near, exponent, 0))
+    spread = [_rows(a, shape) for a in (bottom, *pair, exponent, powers)]
     top = np.broadcast_to(numerator, (*shape, numerator.shape[-1])).reshape(
         (rows, *shape[1:], numerator.shape[-1])
     )
@@ -65,8 +67,8 @@ def round_ratio(numerator: np.ndarray, denominator: Any, exponent: Any = 0) -> n
     step = max(1, _BLOCK // max(1, int(np.prod(shape[1:], dtype=np.int64))))
     for start in range(0, rows, step):
         part = slice(start, start + step)
-        b, high, low, e = (a[part] for a in spread)
-        value, certain = _estimate(top[part], high, low, e)
+        b, high, low, e, power = (a[part] for a in spread)
+        value, certain = _estimate(top[part], high, low, e, power if near else None)
         for i in zip(*np.nonzero(~certain), strict=True):
             value[i] = _python_ratio(top[part][i], int(b[i]), int(e[i]))
         out[part] = value
@@ -79,7 +81,7 @@ def _rows(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(a, shape or (1,))
 
 
-def _estimate(top: np.ndarray, high: np.ndarray, low: np.ndarray, e: np.ndarray) -> tuple[Any, Any]:
+def _estimate(top: np.ndarray, high: Any, low: Any, e: Any, power: Any) -> tuple[Any, Any]:
     """The rounded ratio, and where it is certain."""
     length = top.shape[-1]
     if length > _LONGEST:
@@ -97,7 +99,8 @@ def _estimate(top: np.ndarray, high: np.ndarray, low: np.ndarray, e: np.ndarray)
     margin = np.abs(s) * _MARGIN
     certain = s + (t + margin) == s + (t - margin)
     with np.errstate(over="ignore", under="ignore"):
-        scaled = np.ldexp(s, e)
+        # Within 2**1000 the power is a float64, and one exact product is faster than ldexp.
+        scaled = s * power if power is not None else np.ldexp(s, e)
     certain &= (np.abs(scaled) > _SMALLEST_NORMAL) | (s == 0.0)
     return scaled, certain
 
