@@ -78,7 +78,7 @@ class FixedPoint:
         bits = WIDE_BITS if wide else NARROW_BITS
         # One bit of room: a value just below the bound may round up to it.
         scale = max(-SCALE_LIMIT, min(SCALE_LIMIT, bits - 1 - exponent))
-        return cls(scale_bits=scale, range_bits=min(bits - scale, exponent + 1))
+        return cls(scale_bits=scale, range_bits=bits - scale)
 
     def lift(self, x: Array) -> tuple[Array, Array]:
         """Ticks of observations, and whether each one is held.
