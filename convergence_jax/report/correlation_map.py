@@ -30,7 +30,7 @@ def correlations(covariance: Sequence[Sequence[float | None]]) -> list[list[floa
 
 
 def correlation_map(features: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> str:
-    """The lower triangle of the correlations, each feature's name at the end of its row and the head of its column.
+    """Draw the lower triangle: each feature's name ends its row and heads its column.
 
     Parameters
     ----------
@@ -42,62 +42,65 @@ def correlation_map(features: Sequence[str], matrix: Sequence[Sequence[float | N
     Returns
     -------
     str
-        An ``svg`` element: one square a pair, its size and its shade the strength, its colour the sign, which a
+        An ``svg`` element: one square a pair, its size and shade the strength, its colour the sign, which a
         minus repeats for those who do not see colours. Up to 12 features the value is written into it.
     """
     d = len(features)
-    cell = 52 if d <= 6 else 44 if d <= 12 else max(15, 480 // d)
+    cell = 60 if d <= 6 else 46 if d <= 12 else max(15, 480 // d)
     names = [name(feature, 28) for feature in features]
-    room = max(i * cell + 7.2 * len(text) + 16 for i, text in enumerate(names))
-    width, height = max(room, d * cell), d * cell + 4
-    written = d <= 12
-    small = "" if cell >= 24 else " small"
+    width = pixel(max(i * cell + 7.6 * len(text) + 16 for i, text in enumerate(names)))
     out = [
-        f'<svg class="map{small}" viewBox="0 0 {pixel(width)} {height}" style="max-width:{pixel(width)}px" role="img" '
-        'aria-label="Correlations of all pairs of features; the strongest are in the table beside it.">'
+        f'<svg class="map{"" if cell >= 24 else " small"}" viewBox="0 0 {width} {d * cell + 4}" ',
+        f'width="{width}" height="{d * cell + 4}" ',
+        'role="img" aria-label="Correlations of all pairs of features; a table beside it has the strongest">',
     ]
-    for i in range(d):
-        y = i * cell
-        for j in range(i):
-            out.append(_cell(j * cell, y, cell, matrix[i][j], f"{names[j]}, {names[i]}", written))
-        out.append(
-            f'<text class="who" x="{i * cell + 6}" y="{pixel(y + cell / 2)}" dy=".33em">{escape(names[i])}</text>'
-        )
+    for i, text in enumerate(names):
+        for j, r in enumerate(matrix[i][:i]):
+            title = (
+                f"{names[j]}, {text}: {'not defined, one of them is constant' if r is None else signed(r)}"
+            )
+            shape = _value(r, cell) if d <= 12 else _square(r, cell)
+            out.append(
+                f'<g transform="translate({j * cell} {i * cell})"><title>{escape(title)}</title>{shape}</g>'
+            )
+        out.append(f'<text class="label" x="{i * cell + 7}" y="{pixel((i + 0.5) * cell)}" dy=".33em">')
+        out.append(f"{escape(text)}</text>")
     return "".join(out) + "</svg>"
 
 
-def _cell(x: int, y: int, cell: int, r: float | None, pair: str, written: bool) -> str:
-    gap = 1.5 if cell > 20 else 0.75
-    full = cell - 2 * gap
-    frame = f'<rect class="frame" x="{pixel(x + gap)}" y="{pixel(y + gap)}" width="{pixel(full)}" height="{pixel(full)}"/>'
-    middle_x, middle_y = x + cell / 2, y + cell / 2
+def _value(r: float | None, cell: int) -> str:
+    """A full square, shaded, with the correlation written into it."""
+    box = f'x="1" y="1" width="{cell - 2}" height="{cell - 2}"'
+    frame = f'<rect class="frame" {box}/>'
+    text = f'x="{cell // 2}" y="{cell // 2}" dy=".33em"'
     if r is None:
-        cross = (
-            f'<path class="none" d="M{pixel(middle_x - 3)} {pixel(middle_y)}h6"/>'
-            if not written
-            else (f'<text class="value" x="{pixel(middle_x)}" y="{pixel(middle_y)}" dy=".33em">–</text>')
-        )
-        return f"<g><title>{escape(pair)}: not defined, one of them is constant</title>{frame}{cross}</g>"
-    strength = abs(r)
-    side = full if written else full * max(0.25, math.sqrt(strength))
-    kind = ("neg" if r < 0 else "pos") + (" deep" if strength >= 0.8 else " mid" if strength >= 0.62 else "")
-    shape = (
-        f'<rect class="{kind}" x="{pixel(middle_x - side / 2)}" y="{pixel(middle_y - side / 2)}" width="{pixel(side)}" '
-        f'height="{pixel(side)}" fill-opacity="{max(strength, 0.02 if written else 0.3):.2f}"/>'
+        return f'{frame}<text class="value" {text}>–</text>'
+    shade = " deep" if abs(r) >= 0.8 else " mid" if abs(r) >= 0.62 else ""
+    colour = f'<rect class="{_sign(r)}" {box} fill-opacity="{abs(r):.2f}"/>'
+    return f'{frame}{colour}<text class="value{shade}" {text}>{_two_decimals(r)}</text>'
+
+
+def _square(r: float | None, cell: int) -> str:
+    """A square as large as the correlation is strong, with a minus where it is negative."""
+    full, middle = cell - 1, cell / 2
+    frame = f'<rect class="frame" width="{full}" height="{full}"/>'
+    if r is None:
+        return f'{frame}<path class="none" d="M{pixel(middle - 2.5)} {pixel(middle)}h4"/>'
+    side = full * max(0.25, math.sqrt(abs(r)))
+    corner, opacity = pixel((full - side) / 2), f"{max(abs(r), 0.3):.2f}"
+    square = (
+        f'<rect class="{_sign(r)}" x="{corner}" y="{corner}" width="{pixel(side)}" height="{pixel(side)}" '
+        f'fill-opacity="{opacity}"/>'
     )
-    if written:
-        text = f'<text class="value{kind[3:]}" x="{pixel(middle_x)}" y="{pixel(middle_y)}" dy=".33em">{_two(r)}</text>'
-    else:
-        reach = side / 4
-        text = (
-            f'<path class="minus" d="M{pixel(middle_x - reach)} {pixel(middle_y)}h{pixel(2 * reach)}"/>'
-            if r <= -0.05
-            else ""
-        )
-    return f"<g><title>{escape(pair)}: {signed(r)}</title>{frame}{shape}{text}</g>"
+    minus = f'<path class="minus" d="M{pixel((full - side / 2) / 2)} {pixel(full / 2)}h{pixel(side / 2)}"/>'
+    return frame + square + (minus if r <= -0.05 else "")
 
 
-def _two(r: float) -> str:
-    """A correlation with two decimals; what is not quite one is not written as one."""
+def _sign(r: float) -> str:
+    return "neg" if r < 0 else "pos"
+
+
+def _two_decimals(r: float) -> str:
+    """A correlation with its sign; what is not quite one is not written as one."""
     text = f"{r:+.2f}" if not 0.995 <= abs(r) < 1 else f"{math.copysign(0.99, r):+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")

@@ -133,14 +133,14 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
     out = [
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{key}t {key}d">',
         f'<title id="{key}t">Scores at level {escape(name(chart.name))}</title>',
-        f'<desc id="{key}d">Bars: {count(sum(counts))} observed scores. Curve: the counts expected if nobody ',
-        f"were unusual. Threshold: {limit}.</desc>",
+        f'<desc id="{key}d">Bars: {count(sum(counts))} observed scores. Curve: the counts expected if ',
+        f"nobody were unusual. Threshold: {limit}.</desc>",
     ]
-    for n in up.marks():
-        if n >= 1:
-            y = pixel(up(n))
+    for mark in up.marks():
+        if mark >= 1:
+            y = pixel(up(mark))
             out.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
-            out.append(f'<text class="tick end" x="{left - 7}" y="{y}" dy=".33em">{number(n)}</text>')
+            out.append(f'<text class="tick end" x="{left - 7}" y="{y}" dy=".33em">{number(mark)}</text>')
     for x in across.marks():
         at = pixel(across(x))
         out.append(f'<path class="axis" d="M{at} {foot}v4"/>')
@@ -153,11 +153,11 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
     out.append(f'<text class="label mid" x="{(left + right) // 2}" y="{height - 5}">score</text>')
     out.append('<text class="label" x="0" y="12">count</text>')
     if threshold is not None:
-        at = across(threshold)
-        side, shift = ("end", -7) if at > width * 0.6 else ("start", 7)
-        out.append(f'<path class="threshold" d="M{pixel(at)} {top - 16}V{foot}"/>')
+        limit_at = across(threshold)
+        anchor, shift = ("end", -7) if limit_at > width * 0.6 else ("start", 7)
+        out.append(f'<path class="threshold" d="M{pixel(limit_at)} {top - 16}V{foot}"/>')
         out.append(
-            f'<text class="mark {side}" x="{pixel(at + shift)}" y="{top - 8}">flagged from {limit}</text>'
+            f'<text class="mark {anchor}" x="{pixel(limit_at + shift)}" y="{top - 8}">flagged from {limit}</text>'
         )
     return "".join(out) + "</svg>"
 
@@ -180,7 +180,7 @@ def _bars(
 
 
 def _curve(edges: Sequence[float], expected: Sequence[float], across: Axis, up: Axis) -> str:
-    """The path through the expected counts where they are above the foot of the axis, cut where they meet it."""
+    """The path through the expected counts above the foot of the axis, cut where it meets the foot."""
     path: list[str] = []
     drawing = False
     before = (0.0, 0.0)
@@ -207,7 +207,7 @@ def deviation_bar(deviation: float, largest: float, *, width: int = 168, height:
     start = middle if deviation >= 0 else middle - long
     kind = "over" if deviation >= 0 else "under"
     return (
-        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" aria-hidden="true">'
+        f'<svg class="spark" width="{width}" height="{height}" aria-hidden="true">'
         f'<rect class="band" x="{pixel(middle - band)}" width="{pixel(2 * band)}" height="{height}"/>'
         f'<rect class="{kind}" x="{pixel(start)}" y="4" width="{pixel(long)}" height="6"/>'
         f'<path class="axis" d="M{pixel(middle)} 0v{height}"/></svg>'

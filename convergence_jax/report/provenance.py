@@ -157,7 +157,7 @@ def again(page: Page) -> Section:
 
 
 def _folded(command: str) -> str:
-    """One option a line, continued with backslashes, where the command is long; the shell reads it the same."""
+    """One option a line, continued with backslashes, where the command is long; shells read it the same."""
     if len(command) <= 88 or "\n" in command:
         return command
     try:

@@ -139,8 +139,8 @@ def name(text: object, limit: int = 80) -> str:
     Returns
     -------
     str
-        Control, formatting and surrogate characters are shown as ``�``, so that an id which only looks like another
-        is seen to be odd, and none turns the writing direction of what follows.
+        Control, formatting and surrogate characters are shown as ``�``, so that an id which only looks like
+        another is seen to be odd, and none turns the writing direction of what follows.
     """
     written = str(text)
     clipped = written[:limit] + ("…" if len(written) > limit else "")
