@@ -1,0 +1,306 @@
+"""Who is unusual: one look at one fleet, with a false discovery rate over agents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_jax.baseline.distance import Baseline, Float, Int, Units
+from convergence_jax.baseline.level import Level
+from convergence_jax.baseline.multiplicity import q_values, smallest_times_number
+from convergence_jax.baseline.reference import Reference, Stratum, drawn, judge
+from convergence_jax.baseline.robust import clean_units, group_medians, scale_of
+from convergence_jax.baseline.transform import Transform, choose
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One feature of an unusual agent.
+
+    `value` and `expected` are in the feature's own unit, `deviation` in standard deviations
+    of an agent with as many observations, `share` the part of the squared distance that the feature makes.
+    """
+
+    feature: str
+    value: float
+    expected: float
+    deviation: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One level after the decision: its units in their original order, and what explains them."""
+
+    level: Level
+    transform: Transform
+    kept: Int
+    node: Int
+    baseline: Baseline
+    score: Float
+    p_value: Float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who is unusual, how sure that is, and why.
+
+    Parameters
+    ----------
+    alpha : float
+        The false discovery rate over agents.
+    method : str
+        The rule, in a sentence.
+    assumes : list of str
+        What the rate rests on.
+    flagged : bool[agents]
+        The agents called unusual.
+    scores, p_values : dict of float64[agents]
+        For each level, the largest score and the p-value of the agent's units there (times their number); NaN
+        where it has none.
+    q_value : float64[agents]
+        The smallest rate at which the agent would be flagged.
+    least_rejections : int or None
+        The fewest agents the rule can flag, where it cannot flag fewer than some.
+    reference : list of Reference
+        For each level, what is needed to draw it.
+    transforms : dict of str
+        For each feature, the transform it went through, in words.
+    """
+
+    alpha: float
+    method: str
+    assumes: list[str]
+    flagged: NDArray[np.bool_]
+    scores: dict[str, Float]
+    p_values: dict[str, Float]
+    q_value: Float
+    least_rejections: int | None
+    reference: list[Reference]
+    transforms: dict[str, str]
+    features: list[str]
+    judged: list[Judged] = field(repr=False, default_factory=list)
+
+    def most_unusual_unit(self, agent: int) -> tuple[int, int] | None:
+        """Level and unit in which the agent has its smallest p-value; None if it has no unit."""
+        best: tuple[float, float, int, int] | None = None
+        for k, judged in enumerate(self.judged):
+            low, high = np.searchsorted(judged.level.agent, [agent, agent + 1])
+            for i in range(int(low), int(high)):
+                rank = (float(judged.p_value[i]), -float(judged.score[i]), k, i)
+                best = rank if best is None or rank < best else best
+        return None if best is None else (best[2], best[3])
+
+    def explain(self, agent: int) -> list[Explanation]:
+        """What makes the agent unusual, where it is most so, the heaviest feature first.
+
+        The squared distance is split by Garthwaite and Koch's partition (2016): into squares of the uncorrelated
+        variables that are closest to the standardised features, one each.
+        """
+        where = self.most_unusual_unit(agent)
+        return [] if where is None else _explained(self.judged[where[0]], where[1], self.features)
+
+
+def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequence[str]) -> Decision:
+    """Decide who is unusual among `agents` agents.
+
+    Parameters
+    ----------
+    levels : sequence of Level
+        The whole population, then the named levels, coarse to fine.
+    agents : int
+        Number of agents; units name them ``0 ... agents - 1``.
+    alpha : float
+        False discovery rate over agents, between 0 and 1.
+    features : sequence of str
+        Names of the features.
+
+    Returns
+    -------
+    Decision
+        The same for any order of rows that gives the same levels. Nobody is flagged where nothing can be judged.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not between 0 and 1 or `features` does not fit the levels.
+    """
+    _checked(levels, alpha, features)
+    names = list(features)
+    kept, transform, assumes = _features_judged(levels, names)
+    stated = dict.fromkeys(names, "none") | transform.stated([names[j] for j in kept])
+    stated |= {name: "left out" for j, name in enumerate(names) if j not in kept}
+    results, scores, p_values, pairs = [], {}, {}, []
+    for depth, level in enumerate(levels):
+        judged, strata, stratum = _judged(levels, depth, kept, transform)
+        results.append((judged, strata, stratum))
+        pairs.append((judged.p_value, level.agent))
+        scores[level.name] = _largest(judged.score, level.agent, agents)
+        p_values[level.name] = _of_level(judged.p_value, level.agent, agents)
+        if (stratum < 0).any():
+            assumes.append(
+                f"{int((stratum < 0).sum())} units of level {level.name} have no baseline: not judged"
+            )
+    combined = smallest_times_number(
+        np.concatenate([p for p, _ in pairs]), np.concatenate([a for _, a in pairs]), agents
+    )
+    q_value = q_values(combined)
+    flagged = q_value <= alpha
+    cut = float(combined[flagged].max()) if flagged.any() else alpha / max(agents, 1)
+    number = float(np.median(np.bincount(np.concatenate([a for _, a in pairs]), minlength=1)))
+    reference = [
+        drawn(judged.level.name, judged.score, stratum, strata, cut / max(number, 1.0))
+        for judged, strata, stratum in results
+    ]
+    if not any((stratum >= 0).any() for _, _, stratum in results):
+        assumes.insert(0, "no unit has enough others like it: nothing was judged and nobody flagged")
+    return Decision(
+        alpha, METHOD, ASSUMES + assumes, flagged, scores, p_values, q_value, None, reference, stated, names,
+        [judged for judged, _, _ in results],
+    )  # fmt: skip
+
+
+METHOD = (
+    "Robust distance of each agent's mean from its group without itself, in the covariance between agents plus its own "
+    "noise; p-values from the most conservative of three heavy-tailed laws fitted to the inner nine tenths of the units, "
+    "at the upper limit of their heaviness; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
+)
+ASSUMES = [
+    "at most a tenth of the agents of a group are unusual",
+    "the tail of healthy agents is no heavier than the heaviest Student law that their bulk allows",
+    "agents are independent given their groups",
+]
+
+
+def _checked(levels: Sequence[Level], alpha: float, features: Sequence[str]) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"decide: alpha must lie between 0 and 1, got {alpha}.")
+    if not levels:
+        raise ValueError("decide: needs at least the level of the whole population.")
+    if levels[0].mean.shape[1] != len(features):
+        raise ValueError(f"decide: {len(features)} names for {levels[0].mean.shape[1]} features.")
+
+
+def _features_judged(levels: Sequence[Level], names: list[str]) -> tuple[Int, Transform, list[str]]:
+    """The features that vary, their transforms, and what is assumed of the others."""
+    values, finest = levels[0].mean, levels[-1]
+    order = np.argsort(finest.group, kind="stable")
+    group, codes = np.unique(finest.group[order], return_inverse=True)
+    inner = finest.mean[order]
+    residuals = inner
+    if len(group) > 1:
+        starts = np.searchsorted(codes, np.arange(len(group)))
+        residuals = inner - group_medians(inner, codes, starts)[codes]
+    varies = scale_of(values) > 0 if len(values) else np.zeros(len(names), bool)
+    kept = np.flatnonzero(varies)
+    assumes = [
+        f"{names[j]} has one value in nine tenths of the agents: left out" for j in np.flatnonzero(~varies)
+    ]
+    return kept, choose(values[:, kept], residuals[:, kept]), assumes
+
+
+def _judged(
+    levels: Sequence[Level], depth: int, kept: Int, transform: Transform
+) -> tuple[Judged, tuple[Stratum, ...], Int]:
+    level = levels[depth]
+    n, d = len(level.agent), len(kept)
+    order = np.argsort(level.group, kind="stable")
+    units, node_of_group = _units(levels, depth, order, kept, transform)
+    del node_of_group
+    if d == 0 or n == 0:
+        return _unjudged(level, transform, kept)
+    clean, baseline, squared = clean_units(units)
+    node = baseline.node[units.group]
+    decided = baseline.rank[node] > 0
+    variance = np.einsum("gii->gi", baseline.covariance)[node]
+    own = np.einsum("gii->gi", baseline.within)[node]
+    inverse = units.inverse_count - baseline.mean_inverse_count[node]
+    noise = own * units.inverse_count[:, None]
+    total = np.maximum(variance + own * inverse[:, None], noise) + 1e-300
+    deviations = (units.values - baseline.centre[node]) / np.sqrt(total)
+    score, p_value, strata, stratum = judge(
+        squared, decided, (noise / total).mean(1), level.count[order], deviations
+    )
+    back = np.empty(n, np.int64)
+    back[order] = np.arange(n)
+    judged = Judged(level, transform, kept, node[back], baseline, score[back], p_value[back])
+    return judged, strata, stratum[back]
+
+
+def _unjudged(level: Level, transform: Transform, kept: Int) -> tuple[Judged, tuple[Stratum, ...], Int]:
+    n, d = len(level.agent), len(kept)
+    zero = np.zeros((1, d, d))
+    empty = Baseline(
+        np.zeros(1, np.int64), np.zeros(1), np.zeros((1, d)), zero, zero, np.zeros(1), zero, np.zeros((1, d)),
+        np.zeros(1, np.int64),
+    )  # fmt: skip
+    nowhere = np.full(n, -1)
+    return Judged(level, transform, kept, np.zeros(n, np.int64), empty, np.zeros(n), np.ones(n)), (), nowhere
+
+
+def _units(
+    levels: Sequence[Level], depth: int, order: Int, kept: Int, transform: Transform
+) -> tuple[Units, Int]:
+    level = levels[depth]
+    present, codes = np.unique(level.group[order], return_inverse=True)
+    codes = codes.reshape(-1)
+    starts = np.searchsorted(codes, np.arange(len(present)))
+    ancestors, up = [], present
+    for above in range(depth, 0, -1):
+        up = levels[above].parent[up]
+        ancestors.append(up.astype(np.int64))
+    values = transform(level.mean[order][:, kept])
+    middle = transform.inverse(group_medians(values, codes, starts)) if len(present) else values[:0]
+    slope = transform.slope(middle)
+    within = level.within[present][:, kept[:, None], kept[None, :]] * slope[:, :, None] * slope[:, None, :]
+    units = Units(
+        values,
+        1.0 / level.count[order],
+        codes,
+        starts,
+        tuple(ancestors),
+        within,
+        level.within_freedom[present],
+    )
+    return units, present
+
+
+def _largest(score: Float, agent: Int, agents: int) -> Float:
+    result = np.full(agents, np.nan)
+    np.fmax.at(result, agent, score)
+    return result
+
+
+def _of_level(p_value: Float, agent: Int, agents: int) -> Float:
+    result = smallest_times_number(p_value, agent, agents)
+    result[np.bincount(agent, minlength=agents) == 0] = np.nan
+    return result
+
+
+def _explained(judged: Judged, unit: int, names: list[str]) -> list[Explanation]:
+    level, kept, transform = judged.level, judged.kept, judged.transform
+    baseline, node, inverse = judged.baseline, judged.node[unit], 1.0 / level.count[unit]
+    d = len(kept)
+    values = level.mean[unit]
+    result = [Explanation(name, float(v), float(v), 0.0, 0.0) for name, v in zip(names, values, strict=True)]
+    if d == 0 or baseline.rank[node] == 0:
+        return result
+    away = transform(values[None, kept])[0] - baseline.centre[node]
+    between = baseline.covariance[node] - baseline.within[node] * baseline.mean_inverse_count[node]
+    diagonal = np.maximum(np.diag(between), 0.0) + np.diag(baseline.within[node]) * inverse
+    spread = np.sqrt(np.maximum(diagonal, 1e-300))
+    matrix = between + baseline.within[node] * inverse
+    eigenvalues, vectors = np.linalg.eigh(matrix / spread[:, None] / spread[None, :])
+    root = np.where(eigenvalues > 1e-9 * d, 1.0 / np.sqrt(np.maximum(eigenvalues, 1e-300)), 0.0)
+    standard = np.where(diagonal > 1e-290, away / spread, 0.0)
+    parts = ((vectors * root) @ (vectors.T @ standard)) ** 2
+    expected = transform.inverse(baseline.centre[node][None])[0]
+    total = parts.sum() or 1.0
+    for k, j in enumerate(kept):
+        result[j] = Explanation(
+            names[j], float(values[j]), float(expected[k]), float(standard[k]), float(parts[k] / total)
+        )
+    return sorted(result, key=lambda part: (-part.share, names.index(part.feature)))

@@ -1,0 +1,173 @@
+"""The reference law of a level: p-values of its units, and what is needed to draw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from convergence_jax.baseline.robust import scale_of
+from convergence_jax.baseline.tail import Tail, binned, fit_scale, fit_tail, sum_of_squares
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
+_STRATUM = 400  # fewest units that are given a reference of their own
+_FIT_UNITS = 200_000
+_SMALL_FLEET = 30
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Units of similar precision, with the laws fitted to their distances."""
+
+    units: int
+    least_count: int
+    most_count: int
+    tails: tuple[Tail, ...]
+    scale: float
+
+    def beyond(self, squared: Float) -> Float:
+        """The largest of the laws' tail probabilities."""
+        return np.max([tail.beyond(squared) for tail in self.tails], axis=0)
+
+    @property
+    def likeliest(self) -> Tail:
+        """The law that fits best, for drawing."""
+        return max(self.tails, key=lambda tail: tail.log_likelihood)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a report draws: distances against the law they were judged by.
+
+    Parameters
+    ----------
+    name : str
+        Name of the level.
+    edges : float64[bins + 1]
+        Edges of the histogram, in robust standard deviations; the last bin holds all that is beyond.
+    counts, expected : float64[bins]
+        Units counted, and expected under the reference.
+    threshold : float
+        Score from which a unit is flagged; infinite if none could be.
+    strata : tuple of Stratum
+        Fitted laws by precision of the units.
+    """
+
+    name: str
+    edges: Float
+    counts: Float
+    expected: Float
+    threshold: float
+    strata: tuple[Stratum, ...]
+
+
+def judge(
+    squared: Float, decided: NDArray[np.bool_], noise_share: Float, count: Int, deviations: Float
+) -> tuple[Float, Float, tuple[Stratum, ...], Int]:
+    """Scores and p-values of the units of one level.
+
+    Parameters
+    ----------
+    squared : float64[n]
+        Gaussian-equivalent squared distances.
+    decided : bool[n]
+        False where a unit has no baseline; it gets p-value 1.
+    noise_share : float64[n]
+        Share of a unit's variance that its own noise makes, between 0 and 1.
+    count : int64[n]
+        Observations of the unit.
+    deviations : float64[n, d]
+        Standardised deviation in every feature.
+
+    Returns
+    -------
+    score, p_value : float64[n]
+        Distance in robust standard deviations; probability that a healthy unit lies as far out.
+    strata : tuple of Stratum
+        The laws.
+    stratum : int64[n]
+        The stratum of every unit.
+    """
+    n, d = deviations.shape
+    score, p_value = np.zeros(n), np.ones(n)
+    stratum = _strata(noise_share, count, decided)
+    laws = []
+    for k in range(int(stratum.max(initial=-1)) + 1):
+        here = np.flatnonzero(stratum == k)
+        law = _fitted(squared[here], count[here], deviations[here], d)
+        laws.append(law)
+        score[here] = np.sqrt(squared[here] / law.scale)
+        p_value[here] = law.beyond(squared[here])
+    return score, p_value, tuple(laws), stratum
+
+
+def drawn(name: str, score: Float, stratum: Int, strata: tuple[Stratum, ...], cut: float) -> Reference:
+    """Histogram of scores, expected counts, and the score at which the tail probability is `cut`."""
+    used = score[stratum >= 0]
+    top = max(float(np.quantile(used, 0.995)) * 1.5 if len(used) else 1.0, 1e-6)
+    edges = np.linspace(0.0, top, 49)
+    counts = np.histogram(np.minimum(used, top), edges)[0].astype(float)
+    expected, thresholds = np.zeros(48), [np.inf]
+    for law in strata:
+        tail = law.likeliest.beyond(np.maximum(edges, 1e-9) ** 2 * law.scale)
+        tail[-1] = 0.0
+        expected += law.units * -np.diff(tail)
+        if cut > 0:
+            grid = np.geomspace(0.1, 1e6, 4000)
+            beyond = law.beyond(grid**2 * law.scale) <= cut
+            if beyond.any():
+                thresholds.append(float(grid[np.argmax(beyond)]))
+    return Reference(name, edges, counts, expected, min(thresholds), strata)
+
+
+def _strata(noise_share: Float, count: Int, decided: NDArray[np.bool_]) -> Int:
+    """Up to four strata of units by how much the shape of their own noise can show.
+
+    The excess of a mean of ``k`` observations falls as ``1 / k``, and counts only in the share of variance that is noise.
+    """
+    result = np.where(decided, 0, -1)
+    show = noise_share**2 / count
+    used = show[decided]
+    if len(used) < 2 * _STRATUM or used.max(initial=0.0) < 0.01:
+        return result
+    parts = min(4, len(used) // _STRATUM)
+    # Equal counts of observations stay together; a new stratum begins where counts differ.
+    order = np.argsort(used, kind="stable")
+    bounds = [used[order[len(used) * k // parts]] for k in range(1, parts)]
+    kinds = np.searchsorted(np.unique(bounds), used, side="right")
+    sizes = np.bincount(kinds)
+    for k in range(len(sizes) - 1):  # one that ties left too small joins its neighbour
+        if sizes[k] < _STRATUM:
+            kinds[kinds == k] = k + 1
+            sizes[k + 1] += sizes[k]
+    if len(sizes) > 1 and sizes[-1] < _STRATUM:
+        kinds[kinds == len(sizes) - 1] = max(kinds[kinds < len(sizes) - 1], default=0)
+    result[decided] = np.unique(kinds, return_inverse=True)[1]
+    return result
+
+
+def _fitted(squared: Float, count: Int, deviations: Float, d: int) -> Stratum:
+    n = len(squared)
+    step = max(1, n // _FIT_UNITS)
+    bins = binned(squared[::step])
+    tails = [fit_tail(bins, "elliptical", d, LIMIT)]
+    if d > 1:
+        tails.append(fit_tail(bins, "independent", d, LIMIT))
+        tails.append(_by_feature(bins, deviations[::step], d))
+    scale = float(np.median(squared)) / float(special.chdtri(d, 0.5)) or 1.0
+    return Stratum(n, int(count.min()), int(count.max()), tuple(tails), max(scale, 1e-12))
+
+
+def _by_feature(bins, deviations: Float, d: int) -> Tail:  # type: ignore[no-untyped-def]
+    """A law whose features are each as heavy-tailed as their own bulk allows."""
+    limits = [fit_tail(binned(column**2), "elliptical", 1, LIMIT).heaviness_limit for column in deviations.T]
+    heaviness = tuple(float(h) for h in np.round(limits, 3))
+    return fit_scale(bins, "by feature", max(heaviness), sum_of_squares(heaviness))
+
+
+__all__ = ["Reference", "Stratum", "drawn", "judge", "scale_of"]

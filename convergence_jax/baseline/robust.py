@@ -1,0 +1,159 @@
+"""A high-breakdown start: which units are surely clean, so that anomalies cannot hide one another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from convergence_jax.baseline.distance import (
+    Baseline,
+    Float,
+    Int,
+    Units,
+    fit,
+    gaussian_equivalent,
+    squared_distances,
+)
+
+SUPPORT = 0.75  # of the units carry the first fits
+KEPT_TAIL = 0.005  # a unit stays in the baseline unless a Gaussian one would lie as far out more rarely
+_START_UNITS = 20_000
+
+
+def scale_of(columns: Float) -> Float:
+    """Robust standard deviation of every column; zero only where nine tenths of it are one value.
+
+    The median absolute deviation, or, where more than half of the values are equal, the wider quantiles.
+    """
+    centre = np.median(columns, axis=0)
+    away = np.abs(columns - centre)
+    result = np.zeros(columns.shape[1])
+    for share in (0.5, 0.7, 0.8, 0.9):
+        quantile = np.quantile(away, share, axis=0) / stats.norm.isf((1 - share) / 2)
+        result = np.where(result > 0, result, quantile)
+    return result
+
+
+def group_medians(values: Float, group: Int, starts: Int) -> Float:
+    """Median of every feature in every group; units are sorted by group."""
+    stops = np.append(starts[1:], len(group))
+    low, high = (starts + stops - 1) // 2, (starts + stops) // 2
+    result = np.empty((len(starts), values.shape[1]))
+    for j, column in enumerate(values.T):
+        ordered = column[np.lexsort((column, group))]
+        result[:, j] = (ordered[low] + ordered[high]) / 2
+    return result
+
+
+def concentrated(values: Float, noise: Float) -> tuple[Float, Float]:
+    """Centre and scatter of the tightest three quarters of the units.
+
+    Concentration steps (Rousseeuw and Van Driessen, 1999) from fixed starts in the manner of Hubert, Rousseeuw and
+    Verdonck (2012): correlations of bounded scores, of ranks, of signs in space. The scatter with the smallest determinant
+    is taken.
+
+    Parameters
+    ----------
+    values : float64[n, d]
+        Units, each feature with robust centre 0 and scale 1.
+    noise : float64[n]
+        Weight by which a unit's squared distance is divided: one plus its relative noise.
+    """
+    n, d = values.shape
+    keep = min(max(int(np.ceil(SUPPORT * n)), d + 2), n)
+    radius = np.maximum(np.sqrt((values**2).mean(1, keepdims=True)), 1e-12)
+    ranks = special.ndtri(
+        (np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0) + 0.625) / (n + 0.25)
+    )
+    starts = (np.tanh(values), ranks, values / radius, values * (radius <= np.median(radius)))
+    best: tuple[float, Float, Float] | None = None
+    for scores in starts:
+        centre, scatter = np.zeros(d), _ridged(scores.T @ scores / n)
+        scatter = _rescaled(values, scatter)
+        chosen = None
+        for _ in range(12):
+            squared = _squared(values - centre, scatter) / noise
+            new = np.sort(np.argpartition(squared, keep - 1)[:keep])
+            if chosen is not None and np.array_equal(new, chosen):
+                break
+            chosen = new
+            centre = values[chosen].mean(0)
+            scatter = _ridged(np.cov(values[chosen].T, bias=True).reshape(d, d))
+        determinant = float(np.linalg.slogdet(scatter)[1])
+        if best is None or determinant < best[0] - 1e-9:
+            best = determinant, centre, scatter
+    assert best is not None
+    return best[1], best[2]
+
+
+def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Baseline, Float]:
+    """Clean units, the baseline that rests on them, and everyone's Gaussian-equivalent squared distance.
+
+    The start is the tightest three quarters in the metric of all groups' residuals together; then every group fits
+    itself, distances are scaled so that their median is that of a Gaussian, and units within the
+    Gaussian 99.5% bound join, until nothing changes or the rounds are over.
+    """
+    n, d = units.shape
+    medians = group_medians(units.values, units.group, units.starts)
+    sizes = np.diff(np.append(units.starts, n))
+    small = sizes < d + 2
+    if small.any():
+        whole = np.median(units.values, axis=0)
+        medians[small] = whole
+    residuals = units.values - medians[units.group]
+    scale = scale_of(residuals)
+    residuals = residuals / np.where(scale > 0, scale, np.inf)
+    step = max(1, n // _START_UNITS)
+    noise = np.ones(n)
+    if units.within.any():
+        trace = np.einsum("gii->gi", units.within)[units.group] / np.where(scale > 0, scale, np.inf) ** 2
+        noise = 1.0 + trace.mean(1) * np.maximum(units.inverse_count - np.median(units.inverse_count), 0.0)
+    centre, scatter = concentrated(residuals[::step], noise[::step])
+    squared = _squared(residuals - centre, scatter) / noise
+    middle = _median_squared(squared, units.group, units.starts, sizes >= 5 * d)
+    clean = squared <= middle * (special.chdtri(d, 1 - SUPPORT) / special.chdtri(d, 0.5))
+    clean |= (sizes < 3 * (d + 2))[units.group]  # too small to lose a quarter
+    for turn in range(rounds):
+        baseline = fit(units, clean)
+        equivalent = distances(units, clean, baseline)
+        decided = baseline.rank[baseline.node[units.group]] > 0
+        middle = np.median(equivalent[decided]) if decided.any() else 1.0
+        tail = 1 - SUPPORT if turn == 0 else KEPT_TAIL
+        new = equivalent <= max(middle / special.chdtri(d, 0.5), 1e-300) * special.chdtri(d, tail)
+        if np.array_equal(new, clean):
+            break
+        clean = new
+    baseline = fit(units, clean)
+    return clean, baseline, distances(units, clean, baseline)
+
+
+def distances(units: Units, clean: NDArray[np.bool_], baseline: Baseline) -> Float:
+    """Gaussian-equivalent squared distances of all units."""
+    squared, others = squared_distances(units, clean, baseline)
+    rank = baseline.rank[baseline.node[units.group]]
+    return gaussian_equivalent(squared, others, rank, units.shape[1])
+
+
+def _median_squared(squared: Float, group: Int, starts: Int, own: NDArray[np.bool_]) -> Float:
+    """Median squared distance of the unit's group where it is large, of everyone elsewhere."""
+    middle = group_medians(squared[:, None], group, starts)[:, 0]
+    return np.where(own, middle, np.median(squared))[group]
+
+
+def _squared(centred: Float, scatter: Float) -> Float:
+    values, vectors = np.linalg.eigh(scatter)
+    return ((centred @ (vectors / np.sqrt(np.maximum(values, 1e-300)))) ** 2).sum(1)
+
+
+def _ridged(scatter: Float) -> Float:
+    """Singular directions get a little variance, so that they neither fail nor decide."""
+    d = len(scatter)
+    return scatter + np.eye(d) * max(1e-9 * np.trace(scatter) / d, 1e-12)
+
+
+def _rescaled(values: Float, scatter: Float) -> Float:
+    """Keep the directions of a start and measure its spreads robustly (Hubert et al., 2012)."""
+    _, vectors = np.linalg.eigh(scatter)
+    spread = np.maximum(scale_of(values @ vectors), 1e-6)
+    return (vectors * spread**2) @ vectors.T
