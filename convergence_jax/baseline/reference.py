@@ -165,7 +165,7 @@ def _fitted(squared: Float, count: Int, deviations: Float, d: int) -> Stratum:
 
 def _by_feature(bins, deviations: Float, d: int) -> Tail:  # type: ignore[no-untyped-def]
     """A law whose features are each as heavy-tailed as their own bulk allows."""
-    limits = [fit_tail(binned(column**2), "elliptical", 1, LIMIT).heaviness_limit for column in deviations.T]
+    limits = [fit_tail(binned(column**2), "elliptical", 1, 0.0).heaviness_limit for column in deviations.T]
     heaviness = tuple(float(h) for h in np.round(limits, 3))
     return fit_scale(bins, "by feature", max(heaviness), sum_of_squares(heaviness))
 

@@ -16,6 +16,7 @@ Float = NDArray[np.float64]
 CENSORED = 0.1  # the share of units of which only the number, not the distance, is used
 HEAVINESS = (1e-4, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 LOG_GRID = np.linspace(np.log(1e-5), np.log(1e12), 1200)
+UNUSUAL = np.linspace(0.0, 0.1, 11)  # shares of units that may follow no law at all, beyond the last bin
 _BINS = 60
 _BODY = 1 << 14  # cells of the grid on which independent squares are convolved
 
@@ -114,20 +115,22 @@ def fit_scale(bins: Bins, family: str, heaviness: float, log_tail: Float) -> Tai
 
 
 def best_scale(bins: Bins, log_tail: Float) -> tuple[float, float]:
-    """Largest log-likelihood over the scale, and the logarithm of that scale."""
+    """Largest log-likelihood over scale and share of unusual units, and the logarithm of that scale."""
     if not len(bins.log_edges):
         return 0.0, 0.0
     cdf = -np.expm1(log_tail)
     middle = bins.log_edges[len(bins.log_edges) // 2] - np.interp(0.5, cdf, LOG_GRID)
+    total = bins.counts.sum()
+    healthy = 1.0 - UNUSUAL
     best, width = float(middle), 2.0
     for _ in range(3):
         scales = best + np.linspace(-width, width, 33)
         at = bins.log_edges[None, :] - scales[:, None]
         below = np.interp(at, LOG_GRID, cdf)
         share = np.diff(below, prepend=0.0, axis=1)
-        with np.errstate(divide="ignore"):
-            likelihood = np.log(np.maximum(share, 1e-300)) @ bins.counts
-            likelihood += bins.beyond * np.log(np.maximum(1.0 - below[:, -1], 1e-300))
+        inner = np.log(np.maximum(share, 1e-300)) @ bins.counts
+        outer = np.log(np.maximum(1.0 - healthy * below[:, -1:], 1e-300)) * bins.beyond
+        likelihood = inner + (outer + total * np.log(healthy)).max(1)
         best, width = float(scales[np.argmax(likelihood)]), width / 12
     return float(likelihood.max()), best
 
