@@ -59,6 +59,8 @@ class CsvFile:
             for batch in self._open(stream, convert):
                 arrays = {name: batch.column(name) for name in selection.names}
                 yield Piece(arrays, batch.num_rows, stream.done)
+        except pa.ArrowCancelled:
+            raise KeyboardInterrupt from None
         except (OSError, pa.ArrowException) as error:
             raise self._diagnosis(selection, error) from error
         finally:

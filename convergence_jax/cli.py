@@ -1,0 +1,236 @@
+"""The ``convergence`` command.
+
+Exit status: 0 done, 1 an experiment missed a headline number, 2 what was given cannot be used, 3 someone is
+flagged and ``--fail-on-flag`` is given, 130 interrupted.
+"""
+
+import io
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from convergence_jax.errors import InputError
+
+_TRACEBACK = "CONVERGENCE_TRACEBACK"
+
+
+def _value(metavar: str, hint: str = "") -> Any:
+    """How an optional value is shown by ``--help``."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Say which agents behave unlike their group, at a stated error rate.
+
+    INPUT is a Parquet, CSV or JSON lines file, one row an observation.
+    """
+
+    input: Annotated[tyro.conf.Positional[str | None], _value("INPUT")] = None
+    """File of observations; or use --synthetic."""
+
+    agent: Annotated[str | None, _value("COL")] = None
+    """Column of agents' ids, read as text."""
+
+    features: Annotated[str | None, _value("A,B", "(default: every other numeric column)")] = None
+    """Numeric columns, what was observed."""
+
+    levels: Annotated[str | None, _value("COARSE,FINE", "(default: one population)")] = None
+    """Columns of groups, from coarse to fine."""
+
+    time: Annotated[str | None, _value("COL")] = None
+    """Column of times: numbers, or ISO 8601."""
+
+    baseline_until: Annotated[str | None, _value("T")] = None
+    """Compare rows from this time on with those before it."""
+
+    alpha: Annotated[float, _value("RATE", "(default: 0.05)")] = 0.05
+    """Error rate over agents."""
+
+    lift: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], _value("COL=SCALE:RANGE", "(repeatable)")
+    ] = ()
+    """Declare how a feature becomes an integer, in bits; chosen from the data unless given."""
+
+    format: Annotated[Literal["parquet", "csv", "jsonl"] | None, _value("parquet|csv|jsonl")] = None
+    """What the file is, where its suffix does not say."""
+
+    synthetic: Annotated[int | None, _value("N")] = None
+    """Instead of a file: a built-in fleet of N agents with planted anomalies."""
+
+    seed: Annotated[int, _value("S", "(default: 0)")] = 0
+    """Of the built-in fleet."""
+
+    backend: Annotated[Literal["cpu", "gpu"] | None, _value("cpu|gpu", "(default: what JAX finds)")] = None
+    """Where to compute; the digest is the same."""
+
+    devices: Annotated[int, _value("N", "(default: 1)")] = 1
+    """Over how many devices to spread the agents; the digest is the same."""
+
+    out: Annotated[str | None, _value("DIR", "(default: results/detect-DIGEST)")] = None
+    """Directory of the result."""
+
+    fail_on_flag: bool = False
+    """Exit with status 3 if anyone is flagged."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a config: an experiment's, or the one that a result holds."""
+
+    config: Annotated[tyro.conf.Positional[Path], _value("CONFIG")]
+    """TOML file with a [detect] or an [experiment] table."""
+
+    out: Annotated[str | None, _value("DIR", "(default: under results/)")] = None
+    """Directory of the result."""
+
+    fail_on_flag: bool = False
+    """Exit with status 3 if anyone is flagged."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say which backends work here, and why the others do not."""
+
+
+_Command = (
+    Annotated[Detect, tyro.conf.subcommand("detect")]
+    | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every error is one line on standard error.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Words after ``convergence``; those of the process unless given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    try:
+        command = _parse(sys.argv[1:] if argv is None else argv)
+        if isinstance(command, int):
+            return command
+        with _termination():
+            return _dispatch(command)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written.", 130)
+    except MemoryError:
+        return _fail("out of memory; give fewer features or agents, or a larger machine.", 2)
+    except BrokenPipeError:
+        # Whoever read our output has gone; so has the need to flush it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        said = " ".join(str(error).split())[:200]
+        return _fail(f"internal error: {type(error).__name__}: {said}; set {_TRACEBACK}=1 to see where.", 2)
+
+
+def _fail(line: str, status: int) -> int:
+    print(f"convergence: {line}", file=sys.stderr)
+    return status
+
+
+def _parse(words: Sequence[str]) -> Any:
+    """The command as typed, or the exit status of ``--help``."""
+    boxes = io.StringIO()
+    try:
+        with redirect_stderr(boxes):
+            return tyro.cli(
+                _Command,
+                prog="convergence",
+                description="Watch the behaviour of a million agents.",
+                args=list(words),
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as end:
+        if not end.code:
+            return 0
+        raise InputError(_usage_error(boxes.getvalue())) from None
+
+
+def _usage_error(boxes: str) -> str:
+    """What a box with a usage error says, as one line."""
+    inner = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in boxes.splitlines()]
+    inner = [line for line in inner if line and not line.startswith(("╭", "╰"))]
+    rule = next((i for i, line in enumerate(inner) if set(line) <= {"─"}), len(inner))
+    said = " ".join(inner[:rule]).rstrip(".")
+    near = re.search(r"(--[a-z][a-z-]*)", " ".join(inner[rule:])) if "Perhaps" in boxes else None
+    return f"{said}; " + (f"did you mean {near[1]}?" if near else "see `convergence --help`.")
+
+
+def _dispatch(command: Any) -> int:
+    if isinstance(command, Doctor):
+        from convergence_jax.commands.doctor import doctor
+
+        return doctor()
+    if isinstance(command, Run):
+        from convergence_jax.commands.run import run
+
+        return run(command.config, command.out, command.fail_on_flag)
+    from convergence_jax.commands.detect import detect
+    from convergence_jax.data.config import DetectConfig
+
+    lift = {}
+    for text in command.lift:
+        name, separator, value = text.rpartition("=")
+        if not separator:
+            raise InputError(f"--lift {text}: write COL=SCALE:RANGE, such as delay=12:16.")
+        lift[name] = value
+    config = DetectConfig(
+        input=command.input,
+        format=command.format,
+        synthetic=command.synthetic,
+        seed=command.seed,
+        agent=command.agent,
+        features=_names(command.features),
+        levels=_names(command.levels),
+        time=command.time,
+        baseline_until=command.baseline_until,
+        alpha=command.alpha,
+        lift=lift,
+        backend=command.backend,
+        devices=command.devices,
+    )
+    return detect(config, command.out, command.fail_on_flag)
+
+
+def _names(text: str | None) -> list[str]:
+    """Column names separated by commas; a name that has a comma goes into a config."""
+    return [] if not text else text.split(",")
+
+
+class _termination:
+    """While it lasts, a request to terminate unwinds as Ctrl-C does, so that nothing half-written stays."""
+
+    def __enter__(self) -> None:
+        try:
+            self._former = signal.signal(signal.SIGTERM, self._interrupt)
+        except ValueError:  # not the main thread
+            self._former = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._former is not None:
+            signal.signal(signal.SIGTERM, self._former)
+
+    @staticmethod
+    def _interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt

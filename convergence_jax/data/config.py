@@ -1,0 +1,186 @@
+"""Configs: one commented TOML file says everything that a run depends on, and nothing else."""
+
+import json
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from convergence_jax.data.source import closest
+from convergence_jax.errors import InputError
+
+
+class DetectConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The ``[detect]`` table: what ``convergence detect`` needs to run again.
+
+    Attributes
+    ----------
+    input : str or None
+        File of observations, one row each; None for the built-in fleet.
+    format : {"parquet", "csv", "jsonl"} or None
+        By the suffix unless given.
+    synthetic : int or None
+        Number of agents of the built-in fleet.
+    seed : int
+        Of the built-in fleet.
+    agent : str or None
+        Column of agents' ids.
+    features : list of str
+        Numeric columns; none means all that have no other part.
+    levels : list of str
+        Columns of groups, from coarse to fine.
+    time, baseline_until : str or None
+        Column of times, and the end of the earlier period to compare with.
+    alpha : float
+        Error rate to hold.
+    lift : dict of str to str
+        ``SCALE:RANGE`` in bits, by column; others follow from the data.
+    backend : {"cpu", "gpu"} or None
+        What JAX finds unless given.
+    devices : int
+        Over how many devices to spread the agents.
+    """
+
+    input: str | None = None
+    format: Literal["parquet", "csv", "jsonl"] | None = None
+    synthetic: int | None = None
+    seed: int = 0
+    agent: str | None = None
+    features: list[str] = []
+    levels: list[str] = []
+    time: str | None = None
+    baseline_until: str | None = None
+    alpha: float = 0.05
+    lift: dict[str, str] = {}
+    backend: Literal["cpu", "gpu"] | None = None
+    devices: int = 1
+
+
+class ExperimentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The ``[experiment]`` table; the other tables belong to the experiment's ``run.py``."""
+
+    name: str
+    seed: int = 0
+    devices: int = 1
+
+
+_COMMENTS = {
+    "input": "file of observations, one row each",
+    "format": "parquet, csv or jsonl; by the suffix unless given",
+    "synthetic": "agents of the built-in fleet",
+    "seed": "of the built-in fleet",
+    "agent": "column of agents' ids",
+    "features": "numeric columns",
+    "levels": "columns of groups, coarse to fine",
+    "time": "column of times",
+    "baseline_until": "end of the earlier period to compare with",
+    "alpha": "error rate to hold",
+    "lift": "SCALE:RANGE in bits, by column; others follow from the data",
+    "backend": "cpu or gpu; what JAX finds unless given",
+    "devices": "over how many devices to spread the agents",
+}
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file as plain tables.
+
+    Raises
+    ------
+    InputError
+        If it is not there or is no TOML, with the line.
+    """
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path.") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give one TOML file.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text; give one TOML file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: is not TOML: {error}; correct it.") from None
+
+
+def detect_config(tables: dict[str, Any], where: str) -> DetectConfig:
+    """The ``[detect]`` table of a config that has no other.
+
+    Raises
+    ------
+    InputError
+        For a key that does not exist, with its path and the likeliest one, and for a value of another type.
+    """
+    for name in tables:
+        if name != "detect":
+            raise InputError(f"{where}: $.{name}: unknown table{closest(name, ['detect'])}")
+    return _convert(tables["detect"], DetectConfig, where, "$.detect")
+
+
+def experiment_config(tables: dict[str, Any], where: str) -> ExperimentConfig:
+    """The ``[experiment]`` table of a config.
+
+    Raises
+    ------
+    InputError
+        As :func:`detect_config`.
+    """
+    return _convert(tables["experiment"], ExperimentConfig, where, "$.experiment")
+
+
+def _convert(table: Any, type_: Any, where: str, path: str) -> Any:
+    try:
+        return msgspec.convert(table, type_)
+    except msgspec.ValidationError as error:
+        unknown = re.search(r"unknown field `(.*?)`", str(error))
+        if unknown:
+            known = [field.name for field in msgspec.structs.fields(type_)]
+            raise InputError(
+                f"{where}: {path}.{unknown[1]}: unknown key{closest(unknown[1], known)}"
+            ) from None
+        missing = re.search(r"missing required field `(.*?)`", str(error))
+        if missing:
+            raise InputError(f"{where}: {path}.{missing[1]}: missing; add it.") from None
+        place = re.search(r" - at `\$(.*)`$", str(error))
+        problem = str(error)[: place.start()] if place else str(error)
+        raise InputError(
+            f"{where}: {path}{place[1] if place else ''}: {problem[0].lower()}{problem[1:]}."
+        ) from None
+
+
+def to_toml(config: DetectConfig) -> str:
+    """The resolved config as commented TOML, which ``convergence run`` takes; without keys that are not set.
+
+    ``load`` and :func:`detect_config` give the same config back.
+    """
+    lines = ["# What this result was made from: `convergence run config.toml` makes it again.", "[detect]"]
+    for field in msgspec.structs.fields(type(config)):
+        value = getattr(config, field.name)
+        if value is None or field.name == "lift" or (field.name == "seed" and config.synthetic is None):
+            continue
+        lines.append(f"{field.name} = {_literal(value)}  # {_COMMENTS[field.name]}")
+    if config.lift:
+        lines += ["", f"[detect.lift]  # {_COMMENTS['lift']}"]
+        lines += [f"{_text(name)} = {_text(value)}" for name, value in config.lift.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+        return repr(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    return _text(value)
+
+
+def _text(value: str) -> str:
+    # A JSON text is a TOML basic string, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
