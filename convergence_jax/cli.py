@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written.", 130)
+        return _fail("interrupted; nothing half-written is left.", 130)
     except MemoryError:
         return _fail("out of memory; give fewer features or agents, or a larger machine.", 2)
     except BrokenPipeError:

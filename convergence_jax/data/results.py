@@ -63,6 +63,9 @@ class ResultDirectory:
             if self.path is not None:
                 _check_replaceable(self.path)
             root = _absolute(self._root)
+            for folder in (root, *root.parents):
+                if folder.exists() and not folder.is_dir():
+                    raise InputError(f"{folder}: is a file; choose another --out.")
             self._made = [folder for folder in (root, *root.parents) if not folder.exists()]
             try:
                 root.mkdir(parents=True, exist_ok=True)
@@ -226,15 +229,21 @@ def _plainly(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and termination for a moment; only the main thread can."""
+    """Put off Ctrl-C and termination to the end of the block; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    waiting: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    # Handlers, not a mask: with other threads about, a signal masked here is delivered there.
+    former = {number: signal.signal(number, lambda one, _: waiting.append(one)) for number in signals}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in signals:
+            signal.signal(number, former[number])
+        for got in waiting:
+            signal.raise_signal(got)
 
 
 def _absolute(path: str | Path) -> Path:
