@@ -1,11 +1,13 @@
 """What every test relies on: 64-bit mode, strict promotion, eight host devices, Hypothesis profiles."""
 
 import os
+from collections.abc import Callable
 
 # Before JAX starts: eight devices on the host, so that sharding is tested everywhere.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 import jax
+import pytest
 from hypothesis import HealthCheck, settings
 
 jax.config.update("jax_enable_x64", True)
@@ -15,3 +17,20 @@ _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=30, derandomize=True, **_COMMON)
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, bool, str], None]:
+    """Skip a test that needs what this machine lacks; fail it where ``CONVERGENCE_REQUIRE`` names the need.
+
+    The variable is a list of words with commas between them: what the caller has installed and wants tested.
+    """
+    wanted = {word.strip() for word in os.environ.get("CONVERGENCE_REQUIRE", "").split(",")}
+
+    def check(need: str, present: bool, reason: str) -> None:
+        if not present and need in wanted:
+            pytest.fail(f"{need} is required here, but {reason}")
+        if not present:
+            pytest.skip(reason)
+
+    return check
