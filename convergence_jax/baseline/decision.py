@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from convergence_jax.baseline.distance import Baseline, Float, Int, Units
 from convergence_jax.baseline.level import Level
 from convergence_jax.baseline.multiplicity import q_values, smallest_times_number
+from convergence_jax.baseline.populations import populations
 from convergence_jax.baseline.reference import Reference, Stratum, drawn, judge
 from convergence_jax.baseline.robust import clean_units, group_medians, scale_of
-from convergence_jax.baseline.transform import Transform, choose
+from convergence_jax.baseline.transform import Transform, choose, identity
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequ
     _checked(levels, alpha, features)
     names = list(features)
     kept, transform, assumes = _features_judged(levels, names)
+    if transform.side.any() and not _nearly_gaussian(_judged(levels, 0, kept, transform)[1]):
+        transform = identity(transform.centre)
     stated = dict.fromkeys(names, "none") | transform.stated([names[j] for j in kept])
     stated |= {name: "left out" for j, name in enumerate(names) if j not in kept}
     results, scores, p_values, pairs = [], {}, {}, []
@@ -175,6 +178,19 @@ ASSUMES = [
 ]
 
 
+NEARLY_GAUSSIAN = 0.12  # limit of heaviness up to which transformed features keep their transforms
+
+
+LEAST_TO_PART = 500  # units of a group in which several populations are looked for
+MOST_PARTED = 50  # such groups
+POPULATIONS = 64  # more than a group can have
+
+
+def _nearly_gaussian(strata: tuple[Stratum, ...]) -> bool:
+    """Whether the distances show that the transforms were the right ones, and not a bend in a mixture."""
+    return all(tail.heaviness_limit <= NEARLY_GAUSSIAN for law in strata for tail in law.tails)
+
+
 def _checked(levels: Sequence[Level], alpha: float, features: Sequence[str]) -> None:
     if not 0 < alpha < 1:
         raise ValueError(f"decide: alpha must lie between 0 and 1, got {alpha}.")
@@ -199,6 +215,8 @@ def _features_judged(levels: Sequence[Level], names: list[str]) -> tuple[Int, Tr
     assumes = [
         f"{names[j]} has one value in nine tenths of the agents: left out" for j in np.flatnonzero(~varies)
     ]
+    if len(kept) and populations(values[:, kept]).any():
+        return kept, identity(np.median(values[:, kept], axis=0)), assumes
     return kept, choose(values[:, kept], residuals[:, kept]), assumes
 
 
@@ -207,12 +225,10 @@ def _judged(
 ) -> tuple[Judged, tuple[Stratum, ...], Int]:
     level = levels[depth]
     n, d = len(level.agent), len(kept)
-    order = np.argsort(level.group, kind="stable")
-    units, node_of_group = _units(levels, depth, order, kept, transform)
-    del node_of_group
     if d == 0 or n == 0:
         return _unjudged(level, transform, kept)
-    clean, baseline, squared = clean_units(units)
+    units, order = _units(levels, depth, kept, transform)
+    _, baseline, squared = clean_units(units)
     node = baseline.node[units.group]
     decided = baseline.rank[node] > 0
     variance = np.einsum("gii->gi", baseline.covariance)[node]
@@ -241,31 +257,42 @@ def _unjudged(level: Level, transform: Transform, kept: Int) -> tuple[Judged, tu
     return Judged(level, transform, kept, np.zeros(n, np.int64), empty, np.zeros(n), np.ones(n)), (), nowhere
 
 
-def _units(
-    levels: Sequence[Level], depth: int, order: Int, kept: Int, transform: Transform
-) -> tuple[Units, Int]:
+def _units(levels: Sequence[Level], depth: int, kept: Int, transform: Transform) -> tuple[Units, Int]:
+    """Units of a level sorted by group and population, and the order that sorts them."""
     level = levels[depth]
-    present, codes = np.unique(level.group[order], return_inverse=True)
-    codes = codes.reshape(-1)
-    starts = np.searchsorted(codes, np.arange(len(present)))
+    values = transform(level.mean[:, kept])
+    present, group = np.unique(level.group, return_inverse=True)
+    group = group.reshape(-1).astype(np.int64)
     ancestors, up = [], present
     for above in range(depth, 0, -1):
-        up = levels[above].parent[up]
-        ancestors.append(up.astype(np.int64))
-    values = transform(level.mean[order][:, kept])
-    middle = transform.inverse(group_medians(values, codes, starts)) if len(present) else values[:0]
-    slope = transform.slope(middle)
-    within = level.within[present][:, kept[:, None], kept[None, :]] * slope[:, :, None] * slope[:, None, :]
+        up = levels[above].parent[up].astype(np.int64)
+        ancestors.append(up)
+    within, freedom = level.within[present][:, kept[:, None], kept[None, :]], level.within_freedom[present]
+    population = _populations(values, group)
+    if population.any():
+        pairs, group = np.unique(group * POPULATIONS + population, return_inverse=True)
+        group, of = group.reshape(-1).astype(np.int64), pairs // POPULATIONS
+        within, freedom, ancestors = within[of], freedom[of], [of] + [above[of] for above in ancestors]
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(freedom)))
+    ordered = values[order]
+    slope = transform.slope(transform.inverse(group_medians(ordered, group[order], starts)))
+    within = within * slope[:, :, None] * slope[:, None, :]
     units = Units(
-        values,
-        1.0 / level.count[order],
-        codes,
-        starts,
-        tuple(ancestors),
-        within,
-        level.within_freedom[present],
+        ordered, 1.0 / level.count[order], group[order], starts, tuple(ancestors), within, freedom
     )
-    return units, present
+    return units, order
+
+
+def _populations(values: Float, group: Int) -> Int:
+    """Population of every unit within its group, looked for in the groups that are large enough."""
+    result = np.zeros(len(group), np.int64)
+    sizes = np.bincount(group)
+    large = np.flatnonzero(sizes >= LEAST_TO_PART)
+    for g in large[np.argsort(-sizes[large], kind="stable")][:MOST_PARTED]:
+        members = np.flatnonzero(group == g)
+        result[members] = populations(values[members])
+    return result
 
 
 def _largest(score: Float, agent: Int, agents: int) -> Float:

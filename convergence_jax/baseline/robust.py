@@ -17,6 +17,7 @@ from convergence_jax.baseline.distance import (
 )
 
 SUPPORT = 0.75  # of the units carry the first fits
+MOST_UNUSUAL = 0.1  # of the units may be left out of the baseline
 KEPT_TAIL = 0.005  # a unit stays in the baseline unless a Gaussian one would lie as far out more rarely
 _START_UNITS = 20_000
 
@@ -92,7 +93,7 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
 
     The start is the tightest three quarters in the metric of all groups' residuals together; then every group fits
     itself, distances are scaled so that their median is that of a Gaussian, and units within the
-    Gaussian 99.5% bound join, until nothing changes or the rounds are over.
+    Gaussian 99.5% bound, and never fewer than nine tenths of all, join, until nothing changes or the rounds are over.
     """
     n, d = units.shape
     medians = group_medians(units.values, units.group, units.starts)
@@ -118,9 +119,12 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
         baseline = fit(units, clean)
         equivalent = distances(units, clean, baseline)
         decided = baseline.rank[baseline.node[units.group]] > 0
-        middle = np.median(equivalent[decided]) if decided.any() else 1.0
-        tail = 1 - SUPPORT if turn == 0 else KEPT_TAIL
-        new = equivalent <= max(middle / special.chdtri(d, 0.5), 1e-300) * special.chdtri(d, tail)
+        if not decided.any():
+            break
+        middle = np.median(equivalent[decided])
+        tail, share = (1 - SUPPORT, SUPPORT) if turn == 0 else (KEPT_TAIL, 1 - MOST_UNUSUAL)
+        bound = middle / special.chdtri(d, 0.5) * special.chdtri(d, tail)
+        new = equivalent <= max(bound, np.quantile(equivalent[decided], share))
         if np.array_equal(new, clean):
             break
         clean = new

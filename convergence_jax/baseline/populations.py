@@ -1,0 +1,126 @@
+"""Several populations in one group: clusters that a valley of density keeps apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from convergence_jax.baseline.robust import scale_of
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+SMALLEST_SHARE = 0.1  # of the units; what is smaller may be anomalies that agree
+MOST = 12
+_LEAST_UNITS = 200
+_SAMPLE = 700
+_ROUNDS = 12
+_VALLEY = 0.4  # largest density between two populations, over that at the lower of their medians
+_APART = 2.0  # least distance of their medians, over the sum of their spreads
+
+
+def populations(values: Float) -> Int:
+    """Code of the population of every unit; all zero if no valley parts them.
+
+    Ward's tree of a sample, cut where it has most branches of a tenth of the units and more, starts
+    a classification by Gaussian likelihood in which each population has its own trimmed covariance. Two populations are
+    merged unless, along the direction that parts them best, the density between their medians
+    falls well below that at either. A skewed or heavy-tailed population has no such valley and stays whole.
+
+    Parameters
+    ----------
+    values : float64[n, d]
+        Units of one group.
+    """
+    n, d = values.shape
+    if n < max(_LEAST_UNITS, 20 * d):
+        return np.zeros(n, np.int64)
+    scale = scale_of(values)
+    standard = (values - np.median(values, axis=0)) / np.where(scale > 0, scale, np.inf)
+    sample = standard[:: -(-n // _SAMPLE)]
+    codes = _branches(np.clip(sample, -10, 10))
+    models = _models(sample, codes)
+    for _ in range(_ROUNDS):
+        if len(models) < 2:
+            return np.zeros(n, np.int64)
+        codes = _nearest(sample, models)
+        merged = _merged(sample, codes)
+        models = _models(sample, merged)
+        if np.array_equal(merged, codes) and np.array_equal(_nearest(sample, models), codes):
+            break
+    return _nearest(standard, models) if len(models) > 1 else np.zeros(n, np.int64)
+
+
+def _branches(sample: Float) -> Int:
+    """Cut of Ward's tree with the most branches that are large enough; the rest goes to code -1."""
+    tree = linkage(sample, "ward")
+    best, most = np.zeros(len(sample), np.int64), 1
+    for number in range(2, 4 * MOST):
+        codes = fcluster(tree, number, "maxclust").astype(np.int64) - 1
+        large = np.flatnonzero(np.bincount(codes) >= SMALLEST_SHARE * len(sample))
+        if most < len(large) <= MOST:
+            most = len(large)
+            best = np.where(np.isin(codes, large), np.searchsorted(large, codes), -1)
+    return best
+
+
+def _models(sample: Float, codes: Int) -> list[tuple[Float, Float, float]]:
+    """Median, whitening matrix and offset of the log-density of every large population."""
+    n, d = sample.shape
+    models = []
+    for code in range(int(codes.max()) + 1):
+        members = sample[codes == code]
+        if len(members) < max(SMALLEST_SHARE * n, d + 2):
+            continue
+        centre = np.median(members, axis=0)
+        for _ in range(2):
+            away = ((members - centre) ** 2).sum(1)
+            inner = members[np.argsort(away, kind="stable")[: max(int(0.9 * len(members)), d + 2)]]
+            centre = inner.mean(0)
+        spread = np.cov(inner.T).reshape(d, d)
+        spread = spread + np.eye(d) * (0.02 * np.trace(spread) / d + 1e-6)
+        values, vectors = np.linalg.eigh(spread)
+        models.append((centre, vectors / np.sqrt(values), float(np.log(values).sum())))
+    return models
+
+
+def _nearest(values: Float, models: list[tuple[Float, Float, float]]) -> Int:
+    """Population of largest Gaussian likelihood."""
+    cost = [(((values - centre) @ whitening) ** 2).sum(1) + offset for centre, whitening, offset in models]
+    return np.argmin(cost, axis=0).astype(np.int64)
+
+
+def _merged(sample: Float, codes: Int) -> Int:
+    """Merge the pair with the least valley between, until all pairs have one."""
+    while True:
+        present = np.unique(codes)
+        worst, pair = _VALLEY, None
+        for i, a in enumerate(present):
+            for b in present[i + 1 :]:
+                depth = _valley(sample[codes == a], sample[codes == b])
+                if depth > worst:
+                    worst, pair = depth, (a, b)
+        if pair is None:
+            return np.unique(codes, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        codes = np.where(codes == pair[1], pair[0], codes)
+
+
+def _valley(first: Float, second: Float) -> float:
+    """Least density between the medians over the lesser density at them; infinite if they are not apart."""
+    d = first.shape[1]
+    if min(len(first), len(second)) < d + 2:
+        return np.inf
+    within = (np.cov(first.T).reshape(d, d) + np.cov(second.T).reshape(d, d)) / 2
+    within = within + np.eye(d) * (1e-3 * np.trace(within) / d + 1e-9)
+    direction = np.linalg.solve(within, np.median(second, axis=0) - np.median(first, axis=0))
+    a, b = first @ direction, second @ direction
+    low, high = float(np.median(a)), float(np.median(b))
+    spread = scale_of(np.stack([a], 1))[0] + scale_of(np.stack([b], 1))[0]
+    if high - low <= _APART * spread:
+        return np.inf
+    both = np.sort(np.concatenate([a, b]))
+    at = np.linspace(low, high, 25)
+    half = (high - low) / 16
+    density = np.searchsorted(both, at + half) - np.searchsorted(both, at - half)
+    return float(density.min() / max(min(density[0], density[-1]), 1))
