@@ -46,7 +46,7 @@ def correlation_map(features: Sequence[str], matrix: Sequence[Sequence[float | N
         minus repeats for those who do not see colours. Up to 12 features the value is written into it.
     """
     d = len(features)
-    cell = 60 if d <= 6 else 46 if d <= 12 else max(15, 480 // d)
+    cell = 60 if d <= 6 else 46 if d <= 12 else max(15, min(46, 720 // d))
     names = [name(feature, 28) for feature in features]
     width = pixel(max(i * cell + 7.6 * len(text) + 16 for i, text in enumerate(names)))
     out = [

@@ -63,7 +63,7 @@ def merge_bins(chart: DistanceChart, most: int = MOST_BINS) -> tuple[list[float]
     Returns
     -------
     edges, counts, expected : list of float
-        Like the chart's; an infinite edge is brought in to a finite one that can be drawn.
+        Like the chart's.
 
     Raises
     ------
@@ -77,8 +77,6 @@ def merge_bins(chart: DistanceChart, most: int = MOST_BINS) -> tuple[list[float]
             f"{len(edges)}, {len(counts)}, {len(expected)}."
         )
     by = math.ceil(len(counts) / most) or 1
-    if len(edges) > 2 and math.isinf(edges[-1]):
-        edges[-1] = edges[-2] + (edges[-2] - edges[-3] if len(edges) > 3 else 1.0)
     starts = range(0, len(counts), by)
     return (
         [*edges[:-1:by], edges[-1]],
@@ -126,10 +124,14 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
     """
     edges, counts, expected = merge_bins(chart)
     threshold = threshold_of(chart)
+    limit = "none" if threshold is None else number(threshold)
+    beyond = len(edges) > 2 and math.isinf(edges[-1])
+    if beyond:  # drawn as wide as two bins, and a threshold within it in its middle
+        edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
+        threshold = None if threshold is None else min(threshold, (edges[-2] + edges[-1]) / 2)
     left, right, top, foot = 50, width - 12, 34, height - 42
     across = _score_axis(edges, threshold, left, right)
     up = Axis(_FLOOR, max([10.0, *counts, *expected]) * 1.15, foot, top, True)
-    limit = "none" if threshold is None else number(threshold)
     out = [
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{key}t {key}d">',
         f'<title id="{key}t">Scores at level {escape(name(chart.name))}</title>',
@@ -141,7 +143,12 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
             y = pixel(up(mark))
             out.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
             out.append(f'<text class="tick end" x="{left - 7}" y="{y}" dy=".33em">{number(mark)}</text>')
+    if beyond:
+        at = pixel(across((edges[-2] + edges[-1]) / 2))
+        out.append(f'<text class="tick last mid" x="{at}" y="{foot + 18}">more</text>')
     for x in across.marks():
+        if beyond and x > edges[-2] - (edges[-1] - edges[-2]) / 2:
+            continue
         at = pixel(across(x))
         out.append(f'<path class="axis" d="M{at} {foot}v4"/>')
         out.append(f'<text class="tick mid" x="{at}" y="{foot + 18}">{number(x)}</text>')
@@ -156,9 +163,8 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
         limit_at = across(threshold)
         anchor, shift = ("end", -7) if limit_at > width * 0.6 else ("start", 7)
         out.append(f'<path class="threshold" d="M{pixel(limit_at)} {top - 16}V{foot}"/>')
-        out.append(
-            f'<text class="mark {anchor}" x="{pixel(limit_at + shift)}" y="{top - 8}">flagged from {limit}</text>'
-        )
+        out.append(f'<text class="mark {anchor}" x="{pixel(limit_at + shift)}" y="{top - 8}">')
+        out.append(f"flagged from {limit}</text>")
     return "".join(out) + "</svg>"
 
 

@@ -54,7 +54,8 @@ class DistanceChart:
     name : str
         The level.
     edges : sequence of float
-        Edges of the bins, ascending, one more than there are bins. Uneven bins get a logarithmic axis.
+        Edges of the bins, ascending, one more than there are bins. Uneven bins get a logarithmic axis. An
+        infinite last edge means that the last bin holds all that is beyond.
     counts, expected : sequence of float
         Units observed in each bin, and the number expected if nobody were unusual.
     threshold : float, optional

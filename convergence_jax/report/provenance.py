@@ -25,7 +25,8 @@ _FAULTS = {
     "not_finite": "{} is not a finite number",
     "out_of_range": "{} is outside its declared range",
 }
-_TOLD = {"alpha", "method", "assumes", "flagged", "least_rejections"}
+_TOLD = {"alpha", "method", "assumes", "flagged", "least_rejections", "transforms"}
+_READ = {"rows", "agents", "agents_in_several_groups", "rejected"}
 
 Section = dict[str, Any]
 
@@ -68,7 +69,7 @@ def reading(page: Page) -> Section:
         )
     several = get(page.result, "input", "agents_in_several_groups", default=0)
     return {
-        "rows": count(rows),
+        "rows": plural(rows, "row was", "rows were"),
         "accepted": count(rows - total),
         "rejected": count(total),
         "share": percent(total / rows) if rows else MISSING,
@@ -78,6 +79,9 @@ def reading(page: Page) -> Section:
         "more_reasons": max(0, len(ordered) - MOST_REASONS),
         "several": plural(several, "agent was", "agents were") if several else None,
         "lifts": lifts,
+        "more": _facts(
+            {key: value for key, value in get(page.result, "input", default={}).items() if key not in _READ}
+        ),
     }
 
 
@@ -94,9 +98,12 @@ def method(page: Page) -> Section:
     """The decision in words: method, assumptions, and whatever else it recorded."""
     decision = get(page.result, "decision", default={})
     return {
-        "method": sentence(str(decision.get("method") or "not stated")),
+        "method": sentence(name(decision.get("method") or "not stated", 2000)),
         "alpha": number(decision.get("alpha")),
-        "assumes": [sentence(str(text)) for text in decision.get("assumes") or ()],
+        "assumes": [sentence(name(text, 400)) for text in list(decision.get("assumes") or ())[:MOST_REASONS]],
+        "transforms": [
+            (name(key, 40), name(how, 200)) for key, how in (decision.get("transforms") or {}).items()
+        ],
         "more": _facts({key: value for key, value in decision.items() if key not in _TOLD}),
     }
 
@@ -120,7 +127,7 @@ def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 def _value(key: str, value: Any) -> str:
     if value is None:
-        return MISSING
+        return "not reported"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -136,7 +143,7 @@ def again(page: Page) -> Section:
     stages = [(stage, value) for stage, value in seconds.items() if stage != "total"]
     longest = max((value for _, value in stages), default=0.0)
     return {
-        "digest": str(get(page.result, "digest", default="")),
+        "digest": name(get(page.result, "digest"), 128) if get(page.result, "digest") else None,
         "command": _folded(page.command),
         "execution": _facts(get(page.result, "execution", default={})),
         "seconds": [
@@ -158,12 +165,13 @@ def again(page: Page) -> Section:
 
 def _folded(command: str) -> str:
     """One option a line, continued with backslashes, where the command is long; shells read it the same."""
-    if len(command) <= 88 or "\n" in command:
-        return command
+    shown = name(command, 8000) if command else ""
+    if len(command) <= 88 or shown != command:
+        return shown
     try:
         words = shlex.split(command)
     except ValueError:
-        return command
+        return shown
     lines: list[str] = []
     for word in words:
         quoted = shlex.quote(word)

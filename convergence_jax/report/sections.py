@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from convergence_jax.report import figures
@@ -52,7 +53,6 @@ def verdict(page: Page) -> Section:
         "sentence": sentence,
         "some": flagged > 0,
         "alpha": number(decision.get("alpha")),
-        "method": str(decision.get("method") or "a method not stated").rstrip(". "),
         "least": count(least) if least is not None and least > 1 else None,
         "first": _first(page.unusual[0]) if page.unusual and agents > 1 else None,
     }
@@ -65,7 +65,7 @@ def flagged_of(page: Page) -> int:
 
 def _first(agent: UnusualAgent) -> Section:
     ranked = _ranked(agent.features)
-    return {"agent": name(agent.agent), "where": path(agent.path), "why": _why(ranked[0]) if ranked else None}
+    return {"agent": name(agent.agent), "where": path(agent.path), "why": _why(ranked)}
 
 
 def _ranked(features: Sequence[Deviation]) -> list[Deviation]:
@@ -79,7 +79,18 @@ def _ranked(features: Sequence[Deviation]) -> list[Deviation]:
     return sorted(rows, key=weight)
 
 
-def _why(row: Deviation) -> str:
+def _why(ranked: Sequence[Deviation]) -> str:
+    """The feature that accounts for most of the score, and the second where that is not enough of it."""
+    if not ranked:
+        return ""
+    first, *others = ranked
+    joint = bool(others) and first.share < 0.6 and others[0].share >= 0.15
+    text = ", ".join(_aside(row) for row in ([first, others[0]] if joint else [first]))
+    inside = all(abs(row.deviation) < 2 for row in ranked)
+    return f"unusual together: {text}" if joint and inside else text
+
+
+def _aside(row: Deviation) -> str:
     if not math.isfinite(row.deviation):
         return name(row.name, 40)
     side = "above" if row.deviation >= 0 else "below"
@@ -131,8 +142,14 @@ def unusual(page: Page) -> Section:
         _line(rank, agent, _ranked(agent.features))
         for rank, agent in enumerate(page.unusual[MOST_CARDS : MOST_CARDS + MOST_ROWS], MOST_CARDS + 1)
     ]
-    shown_flagged = sum(agent.flagged for agent in page.unusual[: MOST_CARDS + MOST_ROWS])
-    return {"cards": cards, "rows": rows, "flagged_elsewhere": max(0, flagged_of(page) - shown_flagged)}
+    elsewhere = flagged_of(page) - sum(agent.flagged for agent in page.unusual[: MOST_CARDS + MOST_ROWS])
+    return {
+        "cards": cards,
+        "rows": rows,
+        "flagged_elsewhere": plural(elsewhere, "more flagged agent is", "more flagged agents are")
+        if elsewhere > 0
+        else None,
+    }
 
 
 def _line(rank: int, agent: UnusualAgent, ranked: Sequence[Deviation]) -> Section:
@@ -146,7 +163,7 @@ def _line(rank: int, agent: UnusualAgent, ranked: Sequence[Deviation]) -> Sectio
         "p": probability(agent.p_value),
         "q": probability(agent.q_value),
         "flagged": agent.flagged,
-        "why": _why(ranked[0]) if ranked else "",
+        "why": _why(ranked),
     }
 
 
@@ -154,19 +171,21 @@ def tree(page: Page) -> Section:
     """The groups with their flagged shares, the worst first."""
     everyone = TreeNode((), get(page.result, "input", "agents", default=0), flagged_of(page))
     top = outline(page.tree, everyone)
-    shown: list[Branch] = []
-    waiting = [top]
-    while waiting:
-        branch = waiting.pop()
-        shown.append(branch)
-        waiting.extend(branch.children)
+    largest: list[float] = []  # share of each level among the groups shown, so that a bar compares equals
+    level, shown = [top], -1
+    while level:
+        largest.append(max(branch.share for branch in level))
+        shown += len(level)
+        level = [child for branch in level for child in branch.children]
     second = sum(len(child.children) for child in top.children)
     groups = len({node.path for node in page.tree} - {()})
     return {
         "groups": groups,
-        "shown": len(shown) - 1,
+        "some_hidden": shown < groups,
+        "shown": count(shown),
+        "of": count(groups),
         "levels": [name(level, 40) for level in level_names(page)],
-        "top": _branch(top, max(branch.share for branch in shown), 2 if second <= OPEN_ROWS else 1),
+        "top": _branch(top, largest, 2 if top.flagged and second <= OPEN_ROWS else 1),
     }
 
 
@@ -177,15 +196,15 @@ def level_names(page: Page) -> list[str]:
     return names[len(names) - depth :] if len(names) == depth + 1 else names
 
 
-def _branch(branch: Branch, largest: float, unfolded: int) -> Section:
+def _branch(branch: Branch, largest: Sequence[float], unfolded: int) -> Section:
     return {
         "label": path(branch.labels),
         "agents": count(branch.agents),
         "flagged": count(branch.flagged),
         "some": branch.flagged > 0,
         "share": percent(branch.share),
-        "width": f"{100 * branch.share / largest:.1f}" if largest and branch.flagged else None,
-        "children": [_branch(child, largest, unfolded - 1) for child in branch.children],
+        "width": f"{100 * branch.share / largest[0]:.1f}" if branch.flagged and largest[0] else None,
+        "children": [_branch(child, largest[1:], unfolded - 1) for child in branch.children],
         "below": branch.below,
         "hidden": count(branch.hidden) if branch.hidden else None,
         "one_hidden": branch.hidden == 1,
@@ -196,7 +215,11 @@ def _branch(branch: Branch, largest: float, unfolded: int) -> Section:
 
 def charts(page: Page) -> list[Section]:
     """Each level's scores against what they would be if nobody were unusual."""
-    return [_chart(chart, index) for index, chart in enumerate(page.charts)]
+    told = get(page.result, "decision", "transforms")
+    return [
+        _chart(replace(chart, transforms={}) if chart.transforms == told else chart, index)
+        for index, chart in enumerate(page.charts)
+    ]
 
 
 def _chart(chart: DistanceChart, index: int) -> Section:
@@ -215,7 +238,11 @@ def _chart(chart: DistanceChart, index: int) -> Section:
         "beyond": _beyond(chart, threshold),
         "svg": figures.distance_chart(chart, f"c{index}") if observed else None,
         "rows": rows,
-        "transforms": [(name(f, 40), name(how, 200)) for f, how in sorted(chart.transforms.items())],
+        "transforms": [
+            (name(feature, 40), name(how, 200))
+            for feature, how in sorted(chart.transforms.items())
+            if how != "none"
+        ],
     }
 
 
@@ -246,11 +273,11 @@ def population(page: Page) -> Section:
         strongest = dict.fromkeys(index for i, j, _ in pairs for index in (i, j))
         kept = sorted([*strongest, *(i for i in kept if i not in strongest)][:MOST_FEATURES])
     drawn = None
-    if len(kept) > 1:
+    if pairs:
         chosen = [[matrix[i][j] for j in kept] for i in kept]
         drawn = correlation_map([features[i] for i in kept], chosen)
     return {
-        "count": count(get(page.result, "population", "count")),
+        "count": plural(get(page.result, "population", "count", default=0), "observation", "observations"),
         "features": [
             {
                 "name": name(feature, 40),
