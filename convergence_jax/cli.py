@@ -169,12 +169,17 @@ def _parse(words: Sequence[str]) -> Any:
 
 def _usage_error(boxes: str) -> str:
     """What a box with a usage error says, as one line."""
-    inner = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in boxes.splitlines()]
-    inner = [line for line in inner if line and not line.startswith(("╭", "╰"))]
-    rule = next((i for i, line in enumerate(inner) if set(line) <= {"─"}), len(inner))
-    said = " ".join(inner[:rule]).rstrip(".")
-    near = re.search(r"(--[a-z][a-z-]*)", " ".join(inner[rule:])) if "Perhaps" in boxes else None
-    return f"{said}; " + (f"did you mean {near[1]}?" if near else "see `convergence --help`.")
+    lines = [re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯]", "", line).strip() for line in boxes.splitlines()]
+    lines = [line for line in lines if line][1:]  # the first one is a title
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        if set(line) <= {"─", "-"}:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    said, *rest = [" ".join(part) for part in parts if part] or ["wrong usage"]
+    near = re.search(r"(--[a-z][a-z-]*)", " ".join(rest)) if "Perhaps" in boxes else None
+    return f"{said.rstrip('.')}; " + (f"did you mean {near[1]}?" if near else "see `convergence --help`.")
 
 
 def _dispatch(command: Any) -> int:

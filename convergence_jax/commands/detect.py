@@ -117,7 +117,7 @@ def _run(
             progress=progress,
         )
     result = dict(detection.result)
-    result["input"] = {"name": source.name, **result["input"], "features_chosen": chosen}
+    result["input"] = {**result["input"], "features_chosen": chosen}
     result["command"] = command(config)
     truth = getattr(source, "planted", None)
     if truth is not None:
@@ -126,9 +126,12 @@ def _run(
     results.write_json("result.json", result)
     results.write_table("agents.parquet", detection.agents)
     results.write_text("config.toml", to_toml(config))
+    from convergence_jax.report.detection import page_of
     from convergence_jax.report.page import render
 
-    page = dataclasses.replace(detection.page, result=result, command=result["command"])
+    page = page_of(
+        dataclasses.replace(detection, result=result), command=result["command"], subject=source.name
+    )
     results.write_text("report.html", render(page))
     return result
 
