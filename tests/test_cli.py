@@ -64,7 +64,7 @@ WRONG_FILES = {
     ),
     "a row that is too short": (
         "agent,x\na,1\nb\n",
-        "t.csv, row 2: has 1 fields where the first line has 2; correct that row.",
+        "t.csv, row 2: has 1 field where the first line has 2; correct that row.",
     ),
     "duplicate column names": ("agent,x,x\na,1,2\n", "t.csv: 2 columns are named 'x'; rename all but one."),
     "all values missing": (

@@ -1,7 +1,7 @@
 """CSV, and the same with tabs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,15 +31,15 @@ class CsvFile:
         self._path = path
         suffixes = [suffix.lower() for suffix in path.suffixes]
         self._separator = "\t" if ".tsv" in suffixes[-2:] else ","
+        convert = pc.ConvertOptions(null_values=list(MISSING))
         stream = ByteStream(path)
         try:
-            schema = self._open(stream, pc.ConvertOptions(null_values=list(MISSING))).schema
-            # A text that is not UTF-8 comes as bytes, a column of names that is not UTF-8 not at all.
+            schema = self._open(stream, convert).schema
             self._columns = tuple(Column(field.name, kind_of(field.type)) for field in schema)
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: its column names are not UTF-8; convert the file to UTF-8.") from error
         except (OSError, pa.ArrowException) as error:
-            raise self._malformed(error) from error
+            raise self._diagnosis(convert, (), error) from error
         finally:
             stream.close()
 
@@ -62,7 +62,9 @@ class CsvFile:
         except pa.ArrowCancelled:
             raise KeyboardInterrupt from None
         except (OSError, pa.ArrowException) as error:
-            raise self._diagnosis(selection, error) from error
+            texts = dict.fromkeys(selection.names, pa.string())
+            convert = pc.ConvertOptions(column_types=texts, include_columns=list(selection.names))
+            raise self._diagnosis(convert, selection.features, error) from error
         finally:
             stream.close()
 
@@ -76,17 +78,13 @@ class CsvFile:
             convert_options=convert,
         )
 
-    def _diagnosis(self, selection: Selection, error: Exception) -> InputError:
-        """Read once more, as text and in order, to find the row at which reading failed."""
-        convert = pc.ConvertOptions(
-            column_types={name: pa.string() for name in selection.names},
-            include_columns=list(selection.names),
-        )
+    def _diagnosis(self, convert: pc.ConvertOptions, features: Sequence[str], error: Exception) -> InputError:
+        """Read once more, features as text and rows in order, to find the row at which reading failed."""
         stream = ByteStream(self._path)
         start = 0
         try:
             for batch in self._open(stream, convert, threads=False):
-                for name in selection.features:
+                for name in features:
                     try:
                         _numbers(batch.column(name))
                     except BadValue as bad:
@@ -106,8 +104,9 @@ class CsvFile:
         where = f"{self._path}" + (f", row {int(counted[1]) - 1:,}" if counted else "")
         fields = re.search(r"Expected (\d+) columns, got (\d+)", problem)
         if fields:
+            counted_fields = f"{fields[2]} field{'s' * (fields[2] != '1')}"
             return InputError(
-                f"{where}: has {fields[2]} fields where the first line has {fields[1]}; correct that row."
+                f"{where}: has {counted_fields} where the first line has {fields[1]}; correct that row."
             )
         if "UTF8" in problem:
             return InputError(f"{where}: text that is not UTF-8; convert the file to UTF-8.")
