@@ -365,7 +365,10 @@ def test_wrong_configs_and_experiments_are_one_line(folder, capsys):
         ("d.toml", "d.toml: has neither a [detect] nor an [experiment] table; add one."),
         ("e.toml", "run.py: no such file; an experiment has a run.py next to its config."),
         ("f.toml", "f.toml: no such file; check the path."),
-        (path, "expected.json: sum.of: give value and tolerance, at_least, at_most or equals."),
+        (
+            path,
+            f"{path.parent}/expected.json: sum.of: give value and tolerance, at_least, at_most or equals.",
+        ),
     ):
         assert run("run", name, capsys=capsys) == (2, [], [f"convergence: {line}"])
     assert "results" not in names(folder)

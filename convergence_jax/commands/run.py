@@ -19,6 +19,8 @@ SCHEMA = "convergence.experiment/1"
 MISSED = 1
 """Exit status where a headline number is not what ``expected.json`` says."""
 
+_CHECKS = {"value", "tolerance", "at_least", "at_most", "equals"}
+
 
 def run(path: Path, out: str | Path | None, fail_on_flag: bool = False) -> int:
     """Run the config at `path`: its ``[detect]`` table, or the experiment whose ``run.py`` lies next to it.
@@ -44,7 +46,7 @@ def run(path: Path, out: str | Path | None, fail_on_flag: bool = False) -> int:
 def _experiment(path: Path, tables: dict[str, Any], out: str | Path | None) -> int:
     experiment = experiment_config(tables, str(path))
     script = path.parent / "run.py"
-    expected = _expected(path.parent / "expected.json")
+    expected = read_expected(path.parent / "expected.json")
     with ResultDirectory(out) as results:
         results.place(f"experiment-{experiment.name}")
         start_jax(devices=experiment.devices)
@@ -54,7 +56,7 @@ def _experiment(path: Path, tables: dict[str, Any], out: str | Path | None) -> i
         seconds = time.perf_counter() - started
         if not isinstance(value, dict):
             raise InputError(f"{script}: main(config) must return a dict, got {type(value).__name__}.")
-        config = digest(plain(tables))
+        config = config_digest(tables)
         rows = [_compare(name, want, value) for name, want in expected.get("headline", {}).items()]
         results.write_json(
             "result.json",
@@ -96,25 +98,37 @@ def _main_of(script: Path) -> Any:
     return main
 
 
-def _expected(path: Path) -> dict[str, Any]:
+def read_expected(path: Path) -> dict[str, Any]:
+    """What an experiment's result must say: ``config_digest`` and ``headline``, both optional.
+
+    Raises
+    ------
+    InputError
+        If the file is there and does not have that form.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not JSON ({error}); correct it.") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: must be one JSON object; correct it.")
+    if not isinstance(value, dict) or not value.keys() <= {"config_digest", "headline"}:
+        raise InputError(f"{path}: must be an object with config_digest and headline; correct it.")
+    for name, want in value.get("headline", {}).items():
+        if not isinstance(want, dict) or not want or not want.keys() <= _CHECKS:
+            raise InputError(f"{path}: {name}: give value and tolerance, at_least, at_most or equals.")
     return value
+
+
+def config_digest(tables: dict[str, Any]) -> str:
+    """Identity of a config: what it says, not how it is written."""
+    return digest(plain(tables))
 
 
 def _compare(name: str, want: dict[str, Any], value: Any) -> dict[str, Any]:
     """One headline number, at a dotted path into the result, against what it should be."""
     for key in name.split("."):
         value = value.get(key) if isinstance(value, dict) else None
-    known = {"value", "tolerance", "at_least", "at_most", "equals"}
-    if not isinstance(want, dict) or not want or not want.keys() <= known:
-        raise InputError(f"expected.json: {name}: give value and tolerance, at_least, at_most or equals.")
     checks = []
     if "equals" in want:
         checks.append((f"= {want['equals']}", value == want["equals"]))
