@@ -133,3 +133,80 @@ def _python_ratio(numerator: np.ndarray, denominator: int, exponent: int) -> flo
         return (n << max(exponent, 0)) / (denominator << max(-exponent, 0))
     except OverflowError:
         return float("inf") if n > 0 else float("-inf")
+
+
+def round_digits(digits: Array, exponent: int, dtype: Any = np.float64) -> Array:
+    """Integers times ``2**exponent``, correctly rounded, in NumPy or JAX.
+
+    Parameters
+    ----------
+    digits : UInt32[Array, "... L"]
+        Two's complement, least significant digit first.
+    exponent : int
+        Of the unit.
+    dtype : dtype
+        float64 or float32.
+
+    Returns
+    -------
+    Float[Array, "..."]
+        Nearest, ties to even; subnormal results exactly as IEEE 754 rounds them, infinite beyond the range,
+        ``+0.0`` for zero.
+
+    Notes
+    -----
+    Integer operations only, the result included, whose bits are assembled. So a backend that flushes
+    subnormals still returns them.
+    """
+    xp = digits.__array_namespace__()
+    unsigned, precision, least = _target(dtype)
+    length = digits.shape[-1]
+    index = np.arange(length, dtype=np.int64)
+    negative = digits[..., -1] >> np.uint32(31) != np.uint32(0)
+    lanes = group.lanes(digits)
+    magnitude = group.normalize(xp.where(negative[..., None], -lanes, lanes))
+    top = xp.max(xp.where(magnitude != np.uint32(0), index, np.int64(0)), axis=-1)
+
+    def digit(below: int) -> Array:
+        at = top - np.int64(below)
+        found = xp.take_along_axis(magnitude, xp.maximum(at, np.int64(0))[..., None], axis=-1)[..., 0]
+        return xp.where(at >= np.int64(0), found, np.uint32(0)).astype(xp.uint64)
+
+    first, second, third = digit(0), digit(1), digit(2)
+    rest = xp.any((magnitude != np.uint32(0)) & (index < (top - np.int64(2))[..., None]), axis=-1)
+    # A digit is exact in float64 and not subnormal: its exponent counts its bits.
+    length_bits = (first.astype(xp.float64).view(np.int64) >> np.int64(52)) - np.int64(1022)
+    by = xp.clip(np.int64(32) - length_bits, 0, 31).astype(xp.uint64)
+    # Leading one at bit 63 of `head`; what does not fit is left in `sticky`.
+    head = (((first << np.uint64(32)) | second) << by) | ((third << by) >> np.uint64(32))
+    sticky = rest | (((third << by) & np.uint64(0xFFFFFFFF)) != np.uint64(0))
+
+    power = top * np.int64(32) + length_bits - np.int64(1 - exponent)  # 2**power <= magnitude
+    lost = xp.clip(np.int64(least) - power, 0, 64)  # bits that a subnormal result lacks
+    drop = xp.clip(lost + np.int64(64 - precision), 1, 65)
+    shift = xp.minimum(drop, np.int64(63)).astype(xp.uint64)
+    nothing = drop >= np.int64(64)
+    kept = xp.where(nothing, np.uint64(0), head >> shift)
+    remainder = xp.where(nothing, head, head & ((np.uint64(1) << shift) - np.uint64(1)))
+    half = np.uint64(1) << xp.minimum(drop - np.int64(1), np.int64(63)).astype(xp.uint64)
+    odd = (kept & np.uint64(1)) != np.uint64(0)
+    up = (remainder > half) | ((remainder == half) & (sticky | odd))
+    up = up & (drop < np.int64(65))
+    # The leading one of `kept` adds one to the exponent, and so does a carry out of the rounding.
+    biased = xp.maximum(power - np.int64(least), np.int64(0))
+    largest = (1 << (8 * np.dtype(dtype).itemsize - precision)) - 1  # exponent field of infinity
+    infinite = biased >= np.int64(largest - 1)
+    field = xp.clip(biased, 0, largest - 2).astype(xp.uint64) << np.uint64(precision - 1)
+    bits = xp.where(infinite, np.uint64(largest << (precision - 1)), field + kept + up.astype(xp.uint64))
+    bits = xp.where(first == np.uint64(0), np.uint64(0), bits)
+    sign = negative.astype(xp.uint64) << np.uint64(8 * np.dtype(dtype).itemsize - 1)
+    return (bits | sign).astype(unsigned).view(np.dtype(dtype))
+
+
+def _target(dtype: Any) -> tuple[Any, int, int]:
+    """Unsigned type, bits of precision, least normal exponent."""
+    if np.dtype(dtype) == np.float64:
+        return np.uint64, 53, -1022
+    if np.dtype(dtype) == np.float32:
+        return np.uint32, 24, -126
+    raise TypeError(f"round_digits: dtype must be float64 or float32, got {dtype}.")
