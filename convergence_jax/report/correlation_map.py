@@ -75,9 +75,8 @@ def _value(r: float | None, cell: int) -> str:
     text = f'x="{cell // 2}" y="{cell // 2}" dy=".33em"'
     if r is None:
         return f'{frame}<text class="value" {text}>–</text>'
-    shade = " deep" if abs(r) >= 0.8 else " mid" if abs(r) >= 0.62 else ""
-    colour = f'<rect class="{_sign(r)}" {box} fill-opacity="{abs(r):.2f}"/>'
-    return f'{frame}{colour}<text class="value{shade}" {text}>{_two_decimals(r)}</text>'
+    colour = f'<rect class="{_sign(r)} soft" {box} fill-opacity="{abs(r):.2f}"/>'
+    return f'{frame}{colour}<text class="value" {text}>{_two_decimals(r)}</text>'
 
 
 def _square(r: float | None, cell: int) -> str:

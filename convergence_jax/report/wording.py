@@ -118,7 +118,8 @@ def plural(n: int, one: str, many: str) -> str:
 def sentence(text: str) -> str:
     """Make a sentence of a phrase: a capital at the start, a full stop at the end."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":", "…")) else ".") if text else ""
+    stop = "" if not text or text.endswith((".", "!", "?", ":", "…")) else "."
+    return text[:1].upper() + text[1:] + stop
 
 
 def pixel(x: float) -> str:
