@@ -14,12 +14,9 @@ __all__ = ["check", "reduce"]
 
 Array = Any
 
-_UNROLLED = 8  # children merged by a chain in the program; more go through a loop
-
 register()
 
 
-@partial(jax.jit, static_argnames=("stat", "arity"))
 def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array | None = None) -> Any:
     """Merge many observations into one state through a fixed tree.
 
@@ -28,7 +25,7 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
     Parameters
     ----------
     stat : Statistic
-        The statistic to accumulate. Static: a new one compiles again.
+        The statistic to accumulate. Static: a new one compiles again, equal ones do not.
     xs : PyTree[Array]
         Observations, ``(n, ...)`` in every leaf, in the unit of `stat`; `n` may be zero.
     arity : int, default 8
@@ -67,7 +64,17 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
         raise ValueError(f"reduce: arity must be at least 2, got {arity}.")
     size = _common_length(xs, where)
     if isinstance(stat, Collecting):
-        return stat.collect(jax.tree.map(jnp.asarray, xs), where)
+        return _collect(stat, xs, where)
+    return _tree(stat, xs, where, size, arity)
+
+
+@partial(jax.jit, static_argnames=("stat",))
+def _collect(stat: Collecting, xs: Any, where: Array | None) -> Any:
+    return stat.collect(xs, where)
+
+
+@partial(jax.jit, static_argnames=("stat", "size", "arity"))
+def _tree(stat: Statistic[Any, Any], xs: Any, where: Array | None, size: int, arity: int) -> Any:
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     shapes = jax.eval_shape(stat.lift, one)
     none = jax.tree.map(lambda e, s: jnp.broadcast_to(jnp.asarray(e, s.dtype), s.shape), stat.empty(), shapes)
@@ -79,7 +86,7 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
     merge = jax.vmap(stat.merge)
     while size > 1:
         parents = -(-size // arity)
-        states = _fold_children(merge, _group(states, none, parents, arity), arity)
+        states = _fold_children(merge, _group(states, none, parents, arity))
         size = parents
     return jax.tree.map(lambda leaf: leaf[0], states)
 
@@ -87,7 +94,7 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
 def _common_length(xs: Any, where: Array | None) -> int:
     """Length of the leading axis that all leaves and the mask share."""
     leaves = jax.tree.leaves(xs) + ([] if where is None else [where])
-    lengths = {leaf.shape[0] if leaf.ndim else None for leaf in map(jnp.asarray, leaves)}
+    lengths = {jnp.shape(leaf)[0] if jnp.ndim(leaf) else None for leaf in leaves}
     if len(lengths) != 1 or None in lengths:
         raise ValueError(f"reduce: xs and where must have one common leading axis, got lengths {lengths}.")
     return int(lengths.pop() or 0)
@@ -109,12 +116,8 @@ def _group(states: Any, none: Any, parents: int, arity: int) -> Any:
     return jax.tree.map(group, states, none)
 
 
-def _fold_children(merge: Any, children: Any, arity: int) -> Any:
-    """Merge over the leading axis of every leaf."""
+def _fold_children(merge: Any, children: Any) -> Any:
+    """Merge over the leading axis of every leaf; a loop, so that a level compiles one merge at any arity."""
     first = jax.tree.map(lambda leaf: leaf[0], children)
-    if arity <= _UNROLLED:
-        for i in range(1, arity):
-            first = merge(first, jax.tree.map(lambda leaf, i=i: leaf[i], children))
-        return first
     rest = jax.tree.map(lambda leaf: leaf[1:], children)
     return jax.lax.scan(lambda acc, child: (merge(acc, child), None), first, rest)[0]
