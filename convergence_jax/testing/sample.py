@@ -24,6 +24,7 @@ class Sample:
 
     xs: Any
     seen: np.ndarray
+    _lifted: dict[Any, list[Any]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -33,6 +34,12 @@ class Sample:
     def observations(self) -> list[Any]:
         """The observations seen, one by one."""
         return [take(self.xs, i) for i in np.flatnonzero(self.seen)]
+
+    def lifted(self, statistic: Any) -> list[Any]:
+        """The state of each observation seen, made once for all laws."""
+        if statistic not in self._lifted:
+            self._lifted[statistic] = [statistic.lift(x) for x in self.observations()]
+        return self._lifted[statistic]
 
     def ordered(self, order: np.ndarray) -> "Sample":
         """The same observations in another order."""

@@ -107,7 +107,7 @@ class _Broken:
     """A sum with one verb replaced: what the laws must catch."""
 
     verb: str
-    inner: Sum = Sum()
+    inner: Sum = dataclasses.field(default_factory=Sum)
 
     def empty(self) -> SumState:
         return self.inner.empty()
