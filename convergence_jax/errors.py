@@ -14,4 +14,13 @@ class RemoteError(RuntimeError):
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used: one line that names the place and says what to do."""
+    """What the user gave cannot be used: one line that names the place and says what to do.
+
+    Parameters
+    ----------
+    line : str
+        Names out of files may hold anything: what would not print is escaped.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
