@@ -124,7 +124,7 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
     """
     edges, counts, expected = merge_bins(chart)
     threshold = threshold_of(chart)
-    limit = "none" if threshold is None else number(threshold)
+    limit = "none" if threshold is None else number(threshold, 3)
     beyond = len(edges) > 2 and math.isinf(edges[-1])
     if beyond:  # drawn as wide as two bins, and a threshold within it in its middle
         edges[-1] = edges[-2] + 2 * (edges[-2] - edges[-3])
@@ -147,13 +147,14 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
         at = pixel(across((edges[-2] + edges[-1]) / 2))
         out.append(f'<text class="tick last mid" x="{at}" y="{foot + 18}">more</text>')
     for x in across.marks():
-        if beyond and x > edges[-2] - (edges[-1] - edges[-2]) / 2:
+        if beyond and x > edges[-2] - (edges[-1] - edges[-2]):
             continue
         at = pixel(across(x))
         out.append(f'<path class="axis" d="M{at} {foot}v4"/>')
         out.append(f'<text class="tick mid" x="{at}" y="{foot + 18}">{number(x)}</text>')
     out += _bars(edges, counts, threshold, across, up)
-    line = _curve(edges, expected, across, up)
+    drawn = len(expected) - beyond  # an open bin has no place for a curve
+    line = _curve(edges[: drawn + 1], expected[:drawn], across, up)
     if line:
         out.append(f'<path class="expected" d="{line}"/>')
     out.append(f'<path class="axis" d="M{left} {foot}H{right}"/>')
@@ -164,7 +165,7 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
         anchor, shift = ("end", -7) if limit_at > width * 0.6 else ("start", 7)
         out.append(f'<path class="threshold" d="M{pixel(limit_at)} {top - 16}V{foot}"/>')
         out.append(f'<text class="mark {anchor}" x="{pixel(limit_at + shift)}" y="{top - 8}">')
-        out.append(f"flagged from {limit}</text>")
+        out.append(f"threshold {limit}</text>")
     return "".join(out) + "</svg>"
 
 

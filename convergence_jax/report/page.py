@@ -59,7 +59,7 @@ class DistanceChart:
     counts, expected : sequence of float
         Units observed in each bin, and the number expected if nobody were unusual.
     threshold : float, optional
-        The score from which an agent is flagged; None (or infinite) where no score would be.
+        The lowest score that is flagged; None (or infinite) where none is.
     transforms : mapping of str to str
         How each feature was transformed before its distance was taken; empty if none was.
     """

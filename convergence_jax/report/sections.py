@@ -234,7 +234,7 @@ def _chart(chart: DistanceChart, index: int) -> Section:
     return {
         "name": name(chart.name, 40),
         "scores": plural(int(observed), "score", "scores"),
-        "threshold": number(threshold) if threshold is not None else None,
+        "threshold": number(threshold, 3) if threshold is not None else None,
         "beyond": _beyond(chart, threshold),
         "svg": figures.distance_chart(chart, f"c{index}") if observed else None,
         "rows": rows,

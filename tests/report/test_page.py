@@ -206,7 +206,7 @@ def test_what_the_page_says_is_what_the_result_holds() -> None:
         "9.54 × 10⁻⁷",
         "20:11",
         "12 (0.30%)",
-        "no score would be flagged at this level",
+        "no score is flagged at this level",
         "7 reach it, where fewer than 0.01 would by chance",
         "2,391 agents were seen in several groups",
     ):
