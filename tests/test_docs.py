@@ -68,6 +68,14 @@ def test_the_python_of_a_guide_runs(page: Path) -> None:
         exec(compile(block, str(page), "exec"), space)
 
 
+def test_the_readme_shows_what_its_example_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    exec(compile(found[1], "README.md", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out == found[2]
+
+
 def _energy() -> Any:
     space: dict[str, Any] = {"__name__": "guide"}
     exec(_blocks(DOCS / "guide" / "statistic.md", "python")[0], space)
