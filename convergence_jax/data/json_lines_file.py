@@ -1,6 +1,7 @@
 """JSON lines: one object a line."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,11 @@ class JsonLinesFile:
         decoder = msgspec.json.Decoder(row)
         for block, line, done in self._blocks():
             rows = self._decode(decoder, block, line, selection)
+            if not rows:
+                continue
             arrays = {}
             for field, name in zip(fields, names, strict=True):
-                values = [getattr(item, field) for item in rows]
+                values = list(map(attrgetter(field), rows))
                 arrays[name] = pa.array(values, pa.float64()) if name in features else _labels(values)
             yield Piece(arrays, len(rows), done)
 
@@ -132,7 +135,7 @@ def _common(kinds: set[Kind]) -> Kind:
 
 def _labels(values: Sequence[str | float | None]) -> pa.Array:
     """Texts, or numbers of one type, as an array; where kinds are mixed, the text that each one has alone."""
-    types = {type(value) for value in values if value is not None}
+    types = set(map(type, values)) - {type(None)}
     if not types or types == {str}:
         return pa.array(values, pa.string())
     if types == {float}:

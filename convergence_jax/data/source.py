@@ -1,6 +1,7 @@
 """`Source` and `Batch`: rows of observations in pieces of one size, whatever they come from."""
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -13,6 +14,8 @@ from convergence_jax.errors import InputError
 
 BATCH_ROWS = 2**18
 """Rows in a batch, unless asked otherwise; the split leaves no trace in any result."""
+
+_ROW_NUMBER = re.compile(r"|__index_level_\d+__|Unnamed: 0")
 
 Kind = Literal["number", "boolean", "text", "time", "other"]
 
@@ -146,6 +149,8 @@ def closest(name: str, known: Sequence[str]) -> str:
 def numeric_features(source: Source, agent: str, levels: Sequence[str], time: str | None) -> tuple[str, ...]:
     """Every numeric column that has no other part: what `detect` takes where no feature is named.
 
+    Columns that only number the rows, which pandas writes, are left out.
+
     Raises
     ------
     InputError
@@ -153,7 +158,9 @@ def numeric_features(source: Source, agent: str, levels: Sequence[str], time: st
     """
     taken = {agent, *levels, time}
     found = tuple(
-        column.name for column in source.columns() if column.kind == "number" and column.name not in taken
+        column.name
+        for column in source.columns()
+        if column.kind == "number" and column.name not in taken and not _ROW_NUMBER.fullmatch(column.name)
     )
     if not found:
         raise InputError(

@@ -135,6 +135,15 @@ def test_features_default_to_the_numeric_columns_without_another_part(files):
         numeric_features(open_source(files["t.csv"]), "who", ["x"], "an y")
 
 
+def test_columns_that_number_the_rows_are_no_features_unless_they_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",id,x\n0,a,1\n1,b,2\n")
+    source = open_source(path)
+    assert numeric_features(source, "id", [], None) == ("x",)
+    (batch,) = source.batches(agent="id", levels=[], features=["", "x"])
+    assert batch.values.tolist() == [[0.0, 1.0], [1.0, 2.0]]
+
+
 def test_ids_are_text_as_it_is_written_in_csv(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('id,x\n007,1\n7,1\nNA,1\nnull,1\n1.0,1\ntrue,1\n 7,1\n,1\n"",1\n2026-01-01,1\n')
