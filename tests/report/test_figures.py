@@ -136,3 +136,20 @@ def test_the_sign_of_a_correlation_is_not_told_by_colour_alone() -> None:
 def test_what_is_not_quite_one_is_not_written_as_one() -> None:
     assert "+0.99" in correlation_map(["a", "b"], [[1.0, 0.9999], [0.9999, 1.0]])
     assert "+1.00" in correlation_map(["a", "b"], [[1.0, 1.0], [1.0, 1.0]])
+
+
+def test_the_curve_passes_the_top_of_every_bar_that_is_as_expected_and_ends_at_the_foot() -> None:
+    counts = [0.0, 4.0, 100.0, 40.0, 3.0, 0.05, 0.0]
+    svg = distance_chart(DistanceChart("all", list(range(8)), counts, counts), "k")
+    path = re.search(r'<path class="expected" d="([^"]*)"', svg)
+    assert path
+    points = [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", path.group(1))]
+    assert [y for _, y in points[:4]] == [y for _, y in bars(svg, "within")[:4]]
+    x_above, x_end = points[-2][0], points[-1][0]
+    x_below = x_above + (points[1][0] - points[0][0])
+    part = math.log(0.5 / 3.0) / math.log(
+        0.05 / 3.0
+    )  # where a straight line on the logarithmic axis is at 0.5
+    assert x_end == pytest.approx(x_above + part * (x_below - x_above), abs=0.11)
+    assert points[-1][1] == 228.0
+    assert path.group(1).count("M") == 1
