@@ -29,7 +29,7 @@ class DistinctValue:
     Attributes
     ----------
     estimate : Float64[ndarray, "..."]
-        Nearly unbiased, from zero to beyond ``2**60``.
+        Nearly unbiased, from zero to beyond ``2**60``; infinite where every register is full.
     standard_error : Float64[ndarray, "..."]
         Of the estimate, in the same unit: ``estimate * relative_error``. An upper figure where the estimate
         is small against the number of registers.
@@ -128,7 +128,7 @@ class Distinct:
         for run in range(longest, 0, -1):
             z = 0.5 * (z + float(seen[run]))
         z += _sigma(float(seen[0]))
-        return self._length / (2 * log(2) * z)
+        return self._length / (2 * log(2) * z) if z > 0 else float("inf")
 
 
 def _leading_zeros(x: Array) -> Array:

@@ -1,6 +1,7 @@
 """`Sample`: observations of one fixed shape with a mask, and the bits of states."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ class Sample:
     xs: Any
     seen: np.ndarray
     _lifted: dict[Any, list[Any]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    _totals: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -40,6 +42,13 @@ class Sample:
         if statistic not in self._lifted:
             self._lifted[statistic] = [statistic.lift(x) for x in self.observations()]
         return self._lifted[statistic]
+
+    def total(self, statistic: Any) -> Any:
+        """The state of all observations seen, merged one after the other, in order."""
+        if statistic not in self._totals:
+            merge, empty = statistic.merge, statistic.empty()
+            self._totals[statistic] = functools.reduce(merge, self.lifted(statistic), empty)
+        return self._totals[statistic]
 
     def ordered(self, order: np.ndarray) -> "Sample":
         """The same observations in another order."""

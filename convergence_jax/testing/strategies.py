@@ -115,5 +115,5 @@ def orders(capacity: int = CAPACITY) -> st.SearchStrategy[np.ndarray]:
 
 
 def arities() -> st.SearchStrategy[int]:
-    """One arity that fills no tree evenly, and one that makes the tree flat; each is compiled once."""
-    return st.sampled_from([5, CAPACITY])
+    """A few arities, the whole capacity among them."""
+    return st.sampled_from([2, 3, 5, 8, CAPACITY])
