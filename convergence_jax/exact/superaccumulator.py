@@ -65,8 +65,8 @@ class Superaccumulator:
 
     Notes
     -----
-    Sums of fewer than ``2**format.count_bits`` terms cannot wrap around: ``2**74`` for float32, ``2**109`` for
-    float64. Nothing remembers the sign of a zero: a sum that is exactly zero is ``+0.0``, also of ``-0.0``.
+    Sums of fewer than ``2**format.count_bits`` terms cannot wrap around: ``2**74`` for float32, ``2**109``
+    for float64. Nothing remembers the sign of a zero: an exact zero is ``+0.0``, also the sum of ``-0.0``.
 
     Examples
     --------
