@@ -76,7 +76,7 @@ def _value(r: float | None, cell: int) -> str:
     if r is None:
         return f'{frame}<text class="value" {text}>–</text>'
     colour = f'<rect class="{_sign(r)} soft" {box} fill-opacity="{abs(r):.2f}"/>'
-    return f'{frame}{colour}<text class="value" {text}>{_two_decimals(r)}</text>'
+    return f'{frame}{colour}<text class="value" {text}>{two_decimals(r)}</text>'
 
 
 def _square(r: float | None, cell: int) -> str:
@@ -99,7 +99,7 @@ def _sign(r: float) -> str:
     return "neg" if r < 0 else "pos"
 
 
-def _two_decimals(r: float) -> str:
+def two_decimals(r: float) -> str:
     """A correlation with its sign; what is not quite one is not written as one."""
     text = f"{r:+.2f}" if not 0.995 <= abs(r) < 1 else f"{math.copysign(0.99, r):+.2f}"
     return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")

@@ -97,13 +97,13 @@ def _power_of_two(power: int) -> str:
 def method(page: Page) -> Section:
     """The decision in words: method, assumptions, and whatever else it recorded."""
     decision = get(page.result, "decision", default={})
+    transforms = decision.get("transforms") or {}
     return {
         "method": sentence(name(decision.get("method") or "not stated", 2000)),
         "alpha": number(decision.get("alpha")),
         "assumes": [sentence(name(text, 400)) for text in list(decision.get("assumes") or ())[:MOST_REASONS]],
-        "transforms": [
-            (name(key, 40), name(how, 200)) for key, how in (decision.get("transforms") or {}).items()
-        ],
+        "transforms": [(name(key, 40), name(how, 200)) for key, how in transforms.items()],
+        "untouched": bool(transforms) and set(transforms.values()) == {"none"},
         "more": _facts({key: value for key, value in decision.items() if key not in _TOLD}),
     }
 

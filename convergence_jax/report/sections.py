@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from convergence_jax.report import figures
-from convergence_jax.report.correlation_map import MOST_FEATURES, correlation_map, correlations
+from convergence_jax.report.correlation_map import MOST_FEATURES, correlation_map, correlations, two_decimals
 from convergence_jax.report.outline import Branch, outline
 from convergence_jax.report.page import Deviation, DistanceChart, Page, TreeNode, UnusualAgent
 from convergence_jax.report.provenance import get, total
@@ -21,7 +21,6 @@ from convergence_jax.report.wording import (
     percent,
     plural,
     probability,
-    signed,
     small,
 )
 
@@ -288,7 +287,7 @@ def population(page: Page) -> Section:
             for i, feature in enumerate(features)
         ],
         "pairs": [
-            (name(features[j], 40), name(features[i], 40), signed(r, 2)) for i, j, r in pairs[:MOST_PAIRS]
+            (name(features[j], 40), name(features[i], 40), two_decimals(r)) for i, j, r in pairs[:MOST_PAIRS]
         ],
         "map": drawn,
         "left_out": len(features) - len(kept),

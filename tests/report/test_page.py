@@ -205,6 +205,8 @@ def test_what_the_page_says_is_what_the_result_holds() -> None:
         "Time by stage, 1.73 s in all",
         "9.54 × 10⁻⁷",
         "20:11",
+        "No feature was transformed before distances were taken.",
+        "delay , distance −0.25",
         "12 (0.30%)",
         "no score is flagged at this level",
         "7 reach it, where fewer than 0.01 would by chance",
