@@ -39,6 +39,10 @@ bibtex_reference_style = "author_year"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "convergence_jax"
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "logo": {"text": "convergence_jax"}}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "logo": {"text": "convergence_jax"},
+}
 html_show_sourcelink = False
 html_context = {"default_mode": "light"}
