@@ -69,7 +69,7 @@ WRONG_FILES = {
     "duplicate column names": ("agent,x,x\na,1,2\n", "t.csv: 2 columns are named 'x'; rename all but one."),
     "all values missing": (
         "agent,x\na,\n,1\n",
-        "t.csv: none of the 2 rows can be used (missing:x 1, missing:agent 1); choose other columns.",
+        "t.csv: none of the 2 rows can be used (missing:agent 1, missing:x 1); choose other columns.",
     ),
     "all values not finite": (
         "agent,x\na,nan\nb,inf\n",

@@ -9,6 +9,7 @@ import msgspec
 
 from convergence_jax.commands.execution import start_jax
 from convergence_jax.commands.terminal import progress_bars
+from convergence_jax.data.columns import Until
 from convergence_jax.data.config import DetectConfig, to_toml
 from convergence_jax.data.readers import open_source
 from convergence_jax.data.results import ResultDirectory
@@ -72,6 +73,8 @@ def _check(config: DetectConfig) -> None:
         raise InputError(f"--alpha {config.alpha}: give an error rate between 0 and 1.")
     if config.baseline_until is not None and config.time is None:
         raise InputError("--baseline-until: name the column of times with --time.")
+    if config.baseline_until is not None:
+        Until.parse(config.baseline_until)
 
 
 def _resolve(config: DetectConfig, source: Source, lifts: dict[str, FixedPoint]) -> tuple[DetectConfig, str]:

@@ -14,6 +14,14 @@ from convergence_jax.errors import InputError
 GOLDEN = "0910bb1f9da94ca6b7922945793de7d5a0205eb2dad26b549de44830c2add5ed"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    """Blocks of a size that suits small fleets; that they leave no trace is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK", 512)
+        yield
+
+
 def read(fleet, **options):
     """Every column, in one piece."""
     features = [column.name for column in fleet.columns() if column.kind == "number"]
