@@ -1,4 +1,4 @@
-"""``convergence run``: experiments against what is expected of them, and what is left when they are stopped."""
+"""``convergence run``: experiments against what is expected, and what is left when they are stopped."""
 
 import json
 import signal
