@@ -23,6 +23,7 @@ from convergence_jax.exact.window import (
     cut,
     deposit,
     exponent_field,
+    fold_blocks,
     offset,
     window_above,
     window_sum,
@@ -73,10 +74,10 @@ def sum_state(
     digits, held = window_sum(x, format)
     zero = jnp.zeros_like(held, dtype=jnp.int64)
 
-    def again() -> AccumulatorState:
+    def again(x: Array) -> AccumulatorState:
         return chunk_sum(terms, format, x)
 
-    return _reshape(_unless(held, AccumulatorState(digits, zero, zero, zero), again), shape)
+    return _reshape(_unless(held, AccumulatorState(digits, zero, zero, zero), again, x), shape)
 
 
 def dot_state(
@@ -148,19 +149,32 @@ def segment_state(
         cells = num_segments * columns
 
     bits = min(WINDOW_BITS, 62 - int(np.ceil(np.log2(max(2, x.shape[0])))))
-    low, scale = window_above(exponent_field(x, jnp.max), 0, bits, format, x.dtype)
-    high, rest, flaw = cut(x, scale, bits)
-    held = lax.reduce(flaw, np.int64(0), lax.bitwise_or, tuple(range(x.ndim))) == np.int64(0)
+    low, scale = window_above(exponent_field(jnp.max(jnp.abs(x))), 0, bits, format, x.dtype)
+    high, rest, _ = cut(x, scale, bits)
+    held = _flawless(x, scale, bits)
     sums = [_scatter(cells, cell, part - offset(1)) for part in (high, rest)]
     parts = [[s & _LOW, s >> np.int64(DIGIT_BITS)] for s in sums]
     position = jnp.broadcast_to(low - np.int64(format.lsb), (cells,))
     zero = jnp.zeros(cells, dtype=jnp.int64)
     state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zero, zero, zero)
 
-    def again() -> AccumulatorState:
+    def again(x: Array, cell: Array) -> AccumulatorState:
         return _scatter_state(x, cell, cells, format)
 
-    return _reshape(_unless(jnp.broadcast_to(held, (cells,)), state, again), shape)
+    return _reshape(_unless(jnp.broadcast_to(held, (cells,)), state, again, x, cell), shape)
+
+
+def _flawless(x: Array, scale: Array, bits: int) -> Array:
+    """Whether every element lies in one window."""
+
+    def flaw(block: Array) -> tuple[Array]:
+        return (cut(block, scale, bits)[2],)
+
+    def combine(a: tuple[Array], b: tuple[Array]) -> tuple[Array]:
+        return (a[0] | b[0],)
+
+    folded = fold_blocks(flaw, combine, x.reshape(1, -1, 1))
+    return jnp.all(jnp.stack([jnp.all(made == np.int64(0)) for (made,), _ in folded]))
 
 
 def _scatter(cells: int, cell: Array, values: Array) -> Array:
@@ -184,14 +198,16 @@ def _scatter_state(x: Array, cell: Array, cells: int, format: Format) -> Accumul
     return AccumulatorState(group.normalize(lanes.reshape(cells, length)), *counts)
 
 
-def _unless(held: Array, state: AccumulatorState, again: Any) -> AccumulatorState:
-    """`state` where it is held and ``again()`` elsewhere, which runs only if there is an elsewhere."""
+def _unless(held: Array, state: AccumulatorState, again: Any, *arrays: Array) -> AccumulatorState:
+    """`state` where it is held and ``again(*arrays)`` elsewhere, which runs only if there is an elsewhere."""
 
     def correct(carry: tuple[Array, AccumulatorState]) -> tuple[Array, AccumulatorState]:
+        # Without the barrier XLA moves what depends on the arrays alone in front of the loop, and runs it.
+        inputs, _ = lax.optimization_barrier((arrays, carry[0]))
         right = jax.tree.map(
             lambda old, new: jnp.where(held.reshape(held.shape + (1,) * (old.ndim - held.ndim)), old, new),
             carry[1],
-            again(),
+            again(*inputs),
         )
         return jnp.zeros_like(carry[0]), right
 

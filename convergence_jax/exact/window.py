@@ -40,12 +40,11 @@ _EXPONENT_AND_SIGN = np.int64(-1 << 52)
 _LOW = np.int64(DIGIT_MASK)
 
 
-def exponent_field(x: Array, reduce_max: Callable[[Array], Array]) -> Array:
-    """The largest exponent field among floats, as int64; from the upper halves of the bits."""
-    if x.dtype == np.float32:
-        return (reduce_max(x.view(np.int32) & np.int32(0x7FFFFFFF)) >> np.int32(23)).astype(jnp.int64)
-    upper = (x.view(np.int64) >> np.int64(32)).astype(jnp.int32) & np.int32(0x7FFFFFFF)
-    return (reduce_max(upper) >> np.int32(20)).astype(jnp.int64)
+def exponent_field(largest: Array) -> Array:
+    """The exponent field of a magnitude, float32 or float64, as int64."""
+    if largest.dtype == np.float32:
+        return (largest.view(np.int32) >> np.int32(23)).astype(jnp.int64)
+    return largest.view(np.int64) >> np.int64(52)
 
 
 def window_above(field: Array, headroom: int, bits: int, format: Format, dtype: Any) -> tuple[Array, Array]:
@@ -212,7 +211,7 @@ def window_sum(x: Array, format: Format) -> tuple[Array, Array]:
         Whether the digits are the sum. If not they mean nothing.
     """
     step = max(1, x.shape[1] // SAMPLE)
-    field = exponent_field(x[:, ::step], lambda a: jnp.max(a, axis=1))
+    field = exponent_field(jnp.max(jnp.abs(x[:, ::step]), axis=1))
     low, scale = window_above(field, HEADROOM_BITS if step > 1 else 0, WINDOW_BITS, format, x.dtype)
 
     def digits_and_flaw(block: Array) -> tuple[Array, ...]:
