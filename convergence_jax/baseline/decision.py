@@ -278,9 +278,7 @@ def _units(levels: Sequence[Level], depth: int, kept: Int, transform: Transform)
     ordered = values[order]
     slope = transform.slope(transform.inverse(group_medians(ordered, group[order], starts)))
     within = within * slope[:, :, None] * slope[:, None, :]
-    units = Units(
-        ordered, 1.0 / level.count[order], group[order], starts, tuple(ancestors), within, freedom
-    )
+    units = Units(ordered, 1.0 / level.count[order], group[order], starts, tuple(ancestors), within, freedom)
     return units, order
 
 

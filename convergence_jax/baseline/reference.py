@@ -9,15 +9,23 @@ from numpy.typing import NDArray
 from scipy import special
 
 from convergence_jax.baseline.robust import scale_of
-from convergence_jax.baseline.tail import Tail, binned, fit_scale, fit_tail, sum_of_squares
+from convergence_jax.baseline.tail import (
+    LOG_GRID,
+    Tail,
+    binned,
+    elliptical,
+    fit_scale,
+    fit_tail,
+    sum_of_squares,
+)
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
+HEAVIEST_HIDDEN = 1.0 / 3.0  # one over the degrees of freedom
 LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
-_STRATUM = 400  # fewest units that are given a reference of their own
+_STRATUM = 250  # fewest units that are given a reference of their own
 _FIT_UNITS = 200_000
-_SMALL_FLEET = 30
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Stratum:
     most_count: int
     tails: tuple[Tail, ...]
     scale: float
+    noise_share: float
+    count: float
 
     def beyond(self, squared: Float) -> Float:
         """The largest of the laws' tail probabilities."""
@@ -38,6 +48,45 @@ class Stratum:
     def likeliest(self) -> Tail:
         """The law that fits best, for drawing."""
         return max(self.tails, key=lambda tail: tail.log_likelihood)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Heavy tails that the bulk of a mean can hide: of the agents under their noise, of single observations in a mean.
+
+    A sum's excess over a Gaussian is diluted: by the square of the share of variance that a part has, and by the number of
+    observations that a mean is taken of. So what the bulk shows, times the dilution, is what the part may have, up
+    to three degrees of freedom. One large jump of the part then makes the tail of the sum.
+    """
+
+    between: float
+    noise: float
+
+    def beyond(self, squared: Float, noise_share: Float, count: Float, features: int) -> Float:
+        """Probability of a squared distance, in units of the core's scale, by one jump of either part."""
+        agents = np.maximum(1.0 - noise_share, 1e-6)
+        between = _law(self.between, features, squared / agents)
+        widened = 1.0 / max(1.0 - 2.0 * self.noise, 1.0 / 3.0)  # the noise is measured by its variance
+        noise = count * _law(self.noise, features, widened * squared * count / np.maximum(noise_share, 1e-6))
+        return np.minimum(np.maximum(between, noise), 1.0)
+
+
+def hidden_tails(strata: tuple[Stratum, ...]) -> Hidden:
+    """The least that the most telling strata allow."""
+    shown = [law.likeliest.heaviness_plus for law in strata]
+    between = min(zip((law.noise_share for law in strata), shown, strict=True))
+    noise = min(
+        (law.count / max(law.noise_share, 1e-3) ** 2, h) for law, h in zip(strata, shown, strict=True)
+    )
+    return Hidden(
+        min(between[1] / max(1.0 - between[0], 1e-3) ** 2, HEAVIEST_HIDDEN),
+        min(noise[0] * noise[1], HEAVIEST_HIDDEN),
+    )
+
+
+def _law(heaviness: float, features: int, squared: Float) -> Float:
+    with np.errstate(divide="ignore"):
+        return np.exp(np.interp(np.log(squared), LOG_GRID, elliptical(features, round(heaviness, 4))))
 
 
 @dataclass(frozen=True)
@@ -96,13 +145,18 @@ def judge(
     n, d = deviations.shape
     score, p_value = np.zeros(n), np.ones(n)
     stratum = _strata(noise_share, count, decided)
-    laws = []
+    laws: list[Stratum] = []
     for k in range(int(stratum.max(initial=-1)) + 1):
         here = np.flatnonzero(stratum == k)
-        law = _fitted(squared[here], count[here], deviations[here], d)
+        law = _fitted(squared[here], noise_share[here], count[here], deviations[here], d)
         laws.append(law)
         score[here] = np.sqrt(squared[here] / law.scale)
         p_value[here] = law.beyond(squared[here])
+    if laws and noise_share.any():
+        hidden = hidden_tails(tuple(laws))
+        core = np.array([np.exp(law.likeliest.log_scale) for law in laws])[stratum]
+        jump = hidden.beyond(squared / core, noise_share, count.astype(float), d)
+        p_value = np.where(stratum >= 0, np.maximum(p_value, jump), p_value)
     return score, p_value, tuple(laws), stratum
 
 
@@ -151,7 +205,7 @@ def _strata(noise_share: Float, count: Int, decided: NDArray[np.bool_]) -> Int:
     return result
 
 
-def _fitted(squared: Float, count: Int, deviations: Float, d: int) -> Stratum:
+def _fitted(squared: Float, noise_share: Float, count: Int, deviations: Float, d: int) -> Stratum:
     n = len(squared)
     step = max(1, n // _FIT_UNITS)
     bins = binned(squared[::step])
@@ -160,7 +214,15 @@ def _fitted(squared: Float, count: Int, deviations: Float, d: int) -> Stratum:
         tails.append(fit_tail(bins, "independent", d, LIMIT))
         tails.append(_by_feature(bins, deviations[::step], d))
     scale = float(np.median(squared)) / float(special.chdtri(d, 0.5)) or 1.0
-    return Stratum(n, int(count.min()), int(count.max()), tuple(tails), max(scale, 1e-12))
+    return Stratum(
+        n,
+        int(count.min()),
+        int(count.max()),
+        tuple(tails),
+        max(scale, 1e-12),
+        float(np.median(noise_share)),
+        float(np.median(count)),
+    )
 
 
 def _by_feature(bins, deviations: Float, d: int) -> Tail:  # type: ignore[no-untyped-def]

@@ -38,8 +38,8 @@ class Tail:
     ----------
     family : str
         Name of the family.
-    heaviness, heaviness_limit : float
-        Estimate and upper confidence limit of one over the degrees of freedom.
+    heaviness, heaviness_plus, heaviness_limit : float
+        One over the degrees of freedom: estimate, one standard error above, upper confidence limit.
     log_scale : float
         Logarithm of the scale, at the limit.
     log_tail : float[1200]
@@ -50,6 +50,7 @@ class Tail:
 
     family: str
     heaviness: float
+    heaviness_plus: float
     heaviness_limit: float
     log_scale: float
     log_tail: Float
@@ -101,17 +102,18 @@ def fit_tail(bins: Bins, family: str, features: int, z: float) -> Tail:
     curve = PchipInterpolator(HEAVINESS, profile)
     fine = np.linspace(HEAVINESS[0], HEAVINESS[-1], 2001)
     values = curve(fine)
+    fallen = 2 * (values.max() - values)
     estimate = float(fine[np.argmax(values)])
-    limit = float(fine[np.flatnonzero(2 * (values.max() - values) <= z * z)[-1]])
+    plus, limit = (float(fine[np.flatnonzero(fallen <= step * step)[-1]]) for step in (1.0, z))
     table = law(features, round(limit, 4))
     _, log_scale = best_scale(bins, table)
-    return Tail(family, estimate, limit, log_scale, table, float(values.max()))
+    return Tail(family, estimate, plus, limit, log_scale, table, float(values.max()))
 
 
 def fit_scale(bins: Bins, family: str, heaviness: float, log_tail: Float) -> Tail:
     """The scale alone, for a law whose shape is known."""
     likelihood, log_scale = best_scale(bins, log_tail)
-    return Tail(family, heaviness, heaviness, log_scale, log_tail, likelihood)
+    return Tail(family, heaviness, heaviness, heaviness, log_scale, log_tail, likelihood)
 
 
 def best_scale(bins: Bins, log_tail: Float) -> tuple[float, float]:

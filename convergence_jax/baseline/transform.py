@@ -11,6 +11,7 @@ Float = NDArray[np.float64]
 
 _SHARES = (0.25, 0.2, 0.15)  # of units beyond the quantiles that measure skewness
 _LEAST_UNITS = 100
+_STEEPEST = 5.0  # slope beyond which a transform would stretch a short tail into a long one
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def choose(values: Float, residuals: Float) -> Transform:
     A feature is transformed only if three pairs of quantiles, of the values and of their
     residuals from the medians of their groups, agree that it is skewed by more than chance and if the logarithm
     that makes them symmetric at the median of the three undoes most of it. Positive values whose logarithm is near that are
-    given the logarithm itself.
+    given the logarithm itself, negative ones that of their size.
 
     Parameters
     ----------
@@ -114,9 +115,10 @@ def choose(values: Float, residuals: Float) -> Transform:
         short, long = (low, high) if sign > 0 else (high, low)
         scale = float(np.median(short * long / (long - short)))
         z = sign * (column - centre[j])
-        if sign > 0 and column.min() > 0 and 0.6 < scale / centre[j] < 1.6:
-            scale = float(centre[j])
-        edge = float(min(-np.quantile(z, 0.05), 0.98 * scale))
+        zero = float(sign * centre[j])
+        if (sign * column).min() > 0 and 0.6 < scale / zero < 1.6:
+            scale = zero
+        edge = float(min(-np.quantile(z, 0.05), (1.0 - 1.0 / _STEEPEST) * scale))
         trial = Transform(centre[j : j + 1], np.array([sign]), np.array([scale]), np.array([edge]))
         if max(abs(_skewness(trial(column[:, None])[:, 0]))) < 0.5 * min(abs(skew)):
             side[j], reach[j], cut[j] = sign, scale, edge
