@@ -1,9 +1,9 @@
 """Moments of every segment of a table: exact second moments at the speed of floating-point ones.
 
 A product of two ticks has 62 bits and a sum of products more than one word. Its low word is a plain wrapping
-``int64`` sum, and a ``float32`` sum of the same products, however it rounds, is good enough to tell which multiple
-of ``2**64`` the low word lacks. That is two multiplications and two additions a product, none of which waits for a
-carry, all of which vectorise.
+``int64`` sum, and a ``float32`` sum of the same products, however it rounds, is good enough to tell which
+multiple of ``2**64`` the low word lacks. That is two multiplications and two additions a product, none of
+which waits for a carry, all of which vectorise.
 
 Wide ticks (62 bits) are cut into two halves of 31, ``t = h * 2**31 + l``; the moments of the `2d` halves are
 narrow ones, and hold every product that the wide ones are made of.
@@ -27,6 +27,10 @@ from convergence_jax.statistics.state import register
 Array = Any
 
 register()
+
+PADDED_BELOW = 1 << 18
+"""Smaller inputs are padded to a size class, so that the last batch of a stream compiles nothing new; copying
+larger ones would cost more than it saves."""
 
 _HALF = NARROW_BITS
 _LOW = (1 << _HALF) - 1
@@ -74,7 +78,7 @@ def moments_by_segment(
                 f"moments_by_segment: {n} segments and num_segments are needed, got {len(segments)}."
             )
         segments = lay_out(segments, num_segments)
-    missing = round_up(max(n, 1)) - n
+    missing = round_up(max(n, 1)) - n if n < PADDED_BELOW else 0
     if missing:
         xs = (np if isinstance(xs, np.ndarray) else jnp).pad(xs, ((0, 0), (0, missing)))
     return _moments(statistic, xs, segments)
@@ -139,8 +143,8 @@ def _narrow(statistic: Moments, xs: Array, layout: SegmentLayout) -> tuple[Array
         start, length = layout.start[k], layout.length[k]
 
         def add_rows(step: Array, carry: Any) -> Any:
-            # The block comes from the loop's state, so that it is in memory: a slice computed in place would put
-            # a scalar load into the innermost loop, which then would not vectorise.
+            # The block comes from the loop's state, so that it is in memory: a slice computed in place would
+            # put a scalar load into the innermost loop, which then would not vectorise.
             low, estimate, sums, count, block, held = carry
             low, estimate = list(low), list(estimate)
             for w in range(STEP):
@@ -195,10 +199,11 @@ def _narrow(statistic: Moments, xs: Array, layout: SegmentLayout) -> tuple[Array
 def _digits(low: Array, estimate: Array) -> Array:
     """Four digits ``UInt32[4 * pairs, LANES]`` of sums, from their low word and an estimate.
 
-    With ``S`` the sum, ``low = S - 2**64 * k``. Of at most 512 products below ``2**62``, each of three roundings and
-    added in float32 in any order, the estimate is off by at most ``514 * 2**-24 * 512 * 2**62 < 2**57``. The
-    high half of `low` stands for it, off by ``2**32`` and by one more rounding, below ``2**40``. So ``k`` is the
-    nearest integer to ``(estimate - low) / 2**64``, which is off by less than ``2**-6``.
+    With ``S`` the sum, ``low = S - 2**64 * k``. The estimate adds at most 512 products, each at most
+    ``2**62`` and of three roundings, in float32 in any order: it is off by at most
+    ``516 * 2**-24 * 512 * 2**62 < 2**57``. The high half of `low` stands for it, off by ``2**32`` and by one
+    more rounding, below ``2**40``. So ``k`` is the nearest integer to ``(estimate - low) / 2**64``, which is
+    off by less than ``2**-6``.
     """
     top = (low >> 32).astype(jnp.int32)
     scale = np.float32(2.0**-32)

@@ -1,9 +1,9 @@
 """How rows are laid out so that a sum over each of many uneven segments is a sum over contiguous lanes.
 
-Rows are sorted by segment and every segment is cut into *blocks* of at most `length` rows. Blocks, longest first,
+Rows are sorted by segment and every segment is cut into *blocks* of bounded length. Blocks, longest first,
 are dealt to chunks of :data:`LANES`; row `w` of every block of a chunk lies side by side, so that one vector
-instruction adds a row to each of several blocks. Neighbours in that order have nearly equal lengths: little is
-padded however uneven the segments are. (The order is known from sparse matrices as sliced ELLPACK, sorted.)
+instruction adds a row to each of several blocks. Neighbours in that order have nearly equal lengths: little
+is padded however uneven the segments are. (Sparse matrices know the order as sliced ELLPACK, sorted.)
 
 Only positions are computed here, on the host, with NumPy; no value is read.
 """
@@ -14,10 +14,13 @@ import jax
 import numpy as np
 
 LANES = 1008
-"""Blocks side by side. Not a multiple of 512: columns that far apart would share cache sets in a transposition."""
+"""Blocks side by side. Not a multiple of 512: such columns would share cache sets in a transposition."""
 
 STEP = 4
 """Rows of each block that are added in one step."""
+
+NOWHERE = (1 << 31) - 1
+"""An index past the end of every array: what is written there is dropped."""
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 64, 512
 
@@ -26,8 +29,8 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 64, 512
 class SegmentLayout:
     """Positions of rows in lanes; build it with :func:`lay_out`.
 
-    The sizes of the arrays are rounded up, so that inputs of about the same size share one executable; `chunks`
-    says how much is used.
+    The sizes of the arrays are rounded up, so that inputs of about the same size share one executable;
+    `chunks` says how much is used.
 
     Attributes
     ----------
@@ -40,11 +43,11 @@ class SegmentLayout:
     chunks : Int32[Array, ""]
         Chunks in use.
     segment : Int32[Array, "chunks LANES"]
-        Segment of each block; `segments`, which is no segment, beyond the last block.
+        Segment of each block; nowhere beyond the last block.
     alone : Int32[Array, "chunks LANES"]
         The same, but only where the block is its segment's only one.
     part : Int32[Array, "chunks LANES"]
-        Position among the `parts`, the blocks of segments with several; the number of parts for others.
+        Position among the `parts`, the blocks of segments with several; nowhere for others.
     part_owner : Int32[Array, "parts"]
         Which of the segments with several blocks a part belongs to.
     owner_segment : Int32[Array, "owners"]
@@ -78,13 +81,13 @@ jax.tree_util.register_dataclass(
 
 
 def round_up(size: int) -> int:
-    """The next size of which there are few: at most an eighth more, in eight steps from one power of two on."""
+    """The next of few sizes: at most an eighth more, eight steps from one power of two to the next."""
     quantum = 1 << max(0, size.bit_length() - 4)
     return -(-size // quantum) * quantum
 
 
 def sort_by_segment(segments: np.ndarray, num_segments: int) -> np.ndarray:
-    """Stable order of rows by segment: ``Int64[ndarray, "n"]``; sorts 16 bits at a time, which NumPy does by radix."""
+    """Stable order of rows by segment, ``Int64[n]``; 16 bits at a time, which NumPy sorts by radix."""
     order = np.argsort((segments & 0xFFFF).astype(np.uint16), kind="stable")
     if num_segments > 1 << 16:
         high = (segments >> 16).astype(np.uint16 if num_segments <= 1 << 32 else np.int64)
@@ -143,10 +146,10 @@ def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> Segme
     owner_of = np.zeros(num_segments, dtype=np.int64)
     owner_of[owners] = np.arange(len(owners))
     parts, owner_count = _grow(len(several)), _grow(len(owners))
-    part = np.full(len(segment), parts, dtype=np.int32)
+    part = np.full(len(segment), NOWHERE, dtype=np.int32)
     part[several] = np.arange(len(several))
     alone = segment.copy()
-    alone[several] = num_segments
+    alone[several] = NOWHERE
 
     chunks = -(-len(segment) // LANES)
     shape = (round_up(max(chunks, 1)), LANES)
@@ -173,11 +176,11 @@ def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> Segme
         steps=steps.astype(np.int32),
         length=lengths,
         chunks=np.array(chunks, dtype=np.int32),
-        segment=in_lanes(segment, num_segments),
-        alone=in_lanes(alone, num_segments),
-        part=in_lanes(part, parts),
-        part_owner=_filled(owner_of[segment[several]], parts, owner_count),
-        owner_segment=_filled(owners, owner_count, num_segments),
+        segment=in_lanes(segment, NOWHERE),
+        alone=in_lanes(alone, NOWHERE),
+        part=in_lanes(part, NOWHERE),
+        part_owner=_filled(owner_of[segment[several]], parts),
+        owner_segment=_filled(owners, owner_count),
         segments=num_segments,
     )
 
@@ -187,7 +190,7 @@ def _grow(size: int) -> int:
     return 1 << (size - 1).bit_length() if size else 0
 
 
-def _filled(x: np.ndarray, size: int, fill: int) -> np.ndarray:
-    out = np.full(size, fill, dtype=np.int32)
+def _filled(x: np.ndarray, size: int) -> np.ndarray:
+    out = np.full(size, NOWHERE, dtype=np.int32)
     out[: len(x)] = x
     return out
