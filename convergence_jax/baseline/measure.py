@@ -21,9 +21,9 @@ def measure(fleet: Fleet) -> list[Level]:
 
     Notes
     -----
-    The scatter of a group's observations about its mean is that of the units' means, each counted as often as
-    it has observations, plus the scatter within units. The first comes from the exact state, correctly rounded;
-    the second is taken off in floating point, whose error is small against the scatter of the group.
+    The scatter of a group's observations about its mean is that of the units' means, each counted as often
+    as it has observations, plus the scatter within units. The whole comes from the exact state, correctly
+    rounded; the first is taken off in floating point, whose error is small against the whole.
     """
     return [_measure(fleet, level) for level in fleet.levels]
 
