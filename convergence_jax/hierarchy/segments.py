@@ -29,8 +29,8 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 64, 512
 class SegmentLayout:
     """Positions of rows in lanes; build it with :func:`lay_out`.
 
-    The sizes of the arrays are rounded up, so that inputs of about the same size share one executable;
-    `chunks` says how much is used.
+    The sizes of the arrays follow from the numbers of rows and segments, and from whether any segment has several
+    blocks, so that inputs of one size share one executable; `chunks` says how much is used.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ def lay_out(segments: np.ndarray, num_segments: int) -> SegmentLayout:
     else:
         order = sort_by_segment(segments, num_segments)
         sizes = np.bincount(segments, minlength=num_segments)
-    return _lay_out_sorted(order.astype(np.int32), sizes, _block_length(len(order)))
+    return _lay_out_sorted(order.astype(np.int32), sizes, _block_length(n), n)
 
 
 def _block_length(n: int) -> int:
@@ -131,8 +131,13 @@ def _block_length(n: int) -> int:
     return int(np.clip(n // (8 * LANES), SHORTEST_BLOCK, LONGEST_BLOCK))
 
 
-def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> SegmentLayout:
+def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int, n: int) -> SegmentLayout:
     num_segments = len(sizes)
+    # Bounds that hold for any sizes, so that the shapes follow from the numbers of rows and segments alone.
+    most_owners = min(num_segments, n // longest)
+    most_chunks = -(-min(n, num_segments + n // longest) // LANES)
+    # No chunk is longer than the shortest block of the one before, which is at most the mean there.
+    most_slots = longest + n // LANES + STEP * (most_chunks + 1)
     blocks = -(-sizes // longest)  # of each segment
     segment = np.repeat(np.arange(num_segments, dtype=np.int32), blocks)
     index = np.arange(len(segment)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
@@ -145,14 +150,14 @@ def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> Segme
     owners = np.flatnonzero(blocks > 1)
     owner_of = np.zeros(num_segments, dtype=np.int64)
     owner_of[owners] = np.arange(len(owners))
-    parts, owner_count = _grow(len(several)), _grow(len(owners))
+    parts, owner_count = (2 * (n // longest), most_owners) if len(several) else (0, 0)
     part = np.full(len(segment), NOWHERE, dtype=np.int32)
     part[several] = np.arange(len(several))
     alone = segment.copy()
     alone[several] = NOWHERE
 
     chunks = -(-len(segment) // LANES)
-    shape = (round_up(max(chunks, 1)), LANES)
+    shape = (max(most_chunks, 1), LANES)
 
     def in_lanes(x: np.ndarray, fill: int) -> np.ndarray:
         out = np.full(shape[0] * LANES, fill, dtype=np.int32)
@@ -163,7 +168,7 @@ def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> Segme
     steps = -(-lengths.max(axis=1) // STEP)
     start = (np.cumsum(steps) - steps) * STEP
     # One step more: the loop reads a step ahead.
-    rows = np.zeros((round_up(int(steps.sum()) * STEP + STEP), LANES), dtype=np.int32)
+    rows = np.zeros((most_slots, LANES), dtype=np.int32)
     firsts = in_lanes(first, 0)
     if len(order):
         last = np.int64(len(order) - 1)
@@ -183,11 +188,6 @@ def _lay_out_sorted(order: np.ndarray, sizes: np.ndarray, longest: int) -> Segme
         owner_segment=_filled(owners, owner_count),
         segments=num_segments,
     )
-
-
-def _grow(size: int) -> int:
-    """Zero, or the next power of two."""
-    return 1 << (size - 1).bit_length() if size else 0
 
 
 def _filled(x: np.ndarray, size: int) -> np.ndarray:
