@@ -53,7 +53,9 @@ def chunk_sum(make: Callable[..., Terms], format: Format, *arrays: Array) -> Acc
         pending, lanes = carry
         top = jnp.max(jnp.where(pending, index, _ZERO))
         start = jnp.maximum(top - np.int64(CHUNKS_A_PASS - 1), _ZERO)
-        sums = _pass(make, start, *arrays)
+        # Behind the barrier, or XLA decodes once in front of the loop and keeps five words an element.
+        inputs, start = lax.optimization_barrier((arrays, start))
+        sums = _pass(make, start, *inputs)
         zero = jnp.zeros_like(start)
         at = (zero, zero, start)
         here = lax.dynamic_slice(lanes, at, sums.shape)

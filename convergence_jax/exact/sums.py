@@ -1,4 +1,4 @@
-"""Exact sums of arrays in JAX: along any axes, in segments, and of products.
+"""Exact sums of arrays in JAX, along any axes, and of products; segments are next door.
 
 Every function here returns the state that :class:`Superaccumulator` would by lifting and merging, in bits,
 for any order, sharding and backend. They may be jitted, mapped, sharded and exported: they call nothing on
@@ -13,27 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convergence_jax.exact import digits as group
 from convergence_jax.exact.chunks import chunk_sum
-from convergence_jax.exact.constants import DIGIT_BITS, Format
+from convergence_jax.exact.constants import Format
 from convergence_jax.exact.superaccumulator import AccumulatorState, register
 from convergence_jax.exact.terms import format_of, product_terms, terms
-from convergence_jax.exact.window import (
-    WINDOW_BITS,
-    cut,
-    deposit,
-    exponent_field,
-    fold_blocks,
-    offset,
-    window_above,
-    window_sum,
-)
+from convergence_jax.exact.window import window_sum
 
 Array = Any
 
 register()
-
-_LOW = np.int64((1 << DIGIT_BITS) - 1)
 
 
 def sum_state(
@@ -68,16 +56,16 @@ def sum_state(
     window is guessed from 1,024 of them. Otherwise two reads more and one for every 128 orders that occur.
     """
     format = format_of(x.dtype)
-    (x,), shape = _columns(_masked([jnp.asarray(x)], where), axis)
+    (x,), shape = _columns(masked([jnp.asarray(x)], where), axis)
     if x.size == 0:
-        return _empty(shape, format)
+        return no_terms(shape, format)
     digits, held = window_sum(x, format)
     zero = jnp.zeros_like(held, dtype=jnp.int64)
 
     def again(x: Array) -> AccumulatorState:
         return chunk_sum(terms, format, x)
 
-    return _reshape(_unless(held, AccumulatorState(digits, zero, zero, zero), again, x), shape)
+    return reshape_state(unless(held, AccumulatorState(digits, zero, zero, zero), again, x), shape)
 
 
 def dot_state(
@@ -99,106 +87,13 @@ def dot_state(
     """
     format = format_of(x.dtype, product=True)
     pair = jnp.broadcast_arrays(jnp.asarray(x), jnp.asarray(y))
-    pair, shape = _columns(_masked(list(pair), where), axis)
+    pair, shape = _columns(masked(list(pair), where), axis)
     if pair[0].size == 0:
-        return _empty(shape, format)
-    return _reshape(chunk_sum(product_terms, format, *pair), shape)
+        return no_terms(shape, format)
+    return reshape_state(chunk_sum(product_terms, format, *pair), shape)
 
 
-def segment_state(
-    x: Array, segment_ids: Array, num_segments: int, where: Array | None = None
-) -> AccumulatorState:
-    """Sum values into groups without rounding.
-
-    Parameters
-    ----------
-    x : Float[Array, "n ..."]
-        float32 or float64, at most ``2**30`` along the leading axis.
-    segment_ids : Int[Array, "n"]
-        Group of each row, in any order; rows whose group does not exist are left out.
-    num_segments : int
-        Static.
-    where : Bool[Array, "n ..."], optional
-        True where an element counts; broadcasts against `x`.
-
-    Returns
-    -------
-    AccumulatorState
-        With axes ``(num_segments, ...)``.
-
-    Notes
-    -----
-    The window is one for all groups, ``2 * (62 - log2(n))`` bits and at most 102, from the largest element
-    down. Otherwise every element's digits are added to its group's one by one.
-    """
-    format = format_of(x.dtype)
-    x = jnp.asarray(x)
-    shape = (num_segments, *x.shape[1:])
-    exists = ((segment_ids >= 0) & (segment_ids < num_segments)).reshape(-1, *(1,) * (x.ndim - 1))
-    (x,) = _masked([x], exists if where is None else exists & where)
-    columns = int(np.prod(x.shape[1:], dtype=np.int64))
-    if x.size == 0 or num_segments == 0:
-        return _empty(shape, format)
-    x = x.reshape(-1, columns)
-    # What does not exist is zero by now and may be added anywhere.
-    ids = jnp.clip(segment_ids, 0, num_segments - 1)
-    if columns == 1:
-        x, cell, cells = x[:, 0], ids, num_segments
-    else:
-        cell = ids.astype(jnp.int64)[:, None] * columns + np.arange(columns, dtype=np.int64)
-        cells = num_segments * columns
-
-    bits = min(WINDOW_BITS, 62 - int(np.ceil(np.log2(max(2, x.shape[0])))))
-    low, scale = window_above(exponent_field(jnp.max(jnp.abs(x))), 0, bits, format, x.dtype)
-    high, rest, _ = cut(x, scale, bits)
-    held = _flawless(x, scale, bits)
-    sums = [_scatter(cells, cell, part - offset(1)) for part in (high, rest)]
-    parts = [[s & _LOW, s >> np.int64(DIGIT_BITS)] for s in sums]
-    position = jnp.broadcast_to(low - np.int64(format.lsb), (cells,))
-    zero = jnp.zeros(cells, dtype=jnp.int64)
-    state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zero, zero, zero)
-
-    def again(x: Array, cell: Array) -> AccumulatorState:
-        return _scatter_state(x, cell, cells, format)
-
-    return _reshape(_unless(jnp.broadcast_to(held, (cells,)), state, again, x, cell), shape)
-
-
-def _flawless(x: Array, scale: Array, bits: int) -> Array:
-    """Whether every element lies in one window."""
-
-    def flaw(block: Array) -> tuple[Array]:
-        return (cut(block, scale, bits)[2],)
-
-    def combine(a: tuple[Array], b: tuple[Array]) -> tuple[Array]:
-        return (a[0] | b[0],)
-
-    folded = fold_blocks(flaw, combine, x.reshape(1, -1, 1))
-    return jnp.all(jnp.stack([jnp.all(made == np.int64(0)) for (made,), _ in folded]))
-
-
-def _scatter(cells: int, cell: Array, values: Array) -> Array:
-    return jnp.zeros(cells, dtype=jnp.int64).at[cell].add(values, mode="promise_in_bounds")
-
-
-def _scatter_state(x: Array, cell: Array, cells: int, format: Format) -> AccumulatorState:
-    """Add the digits of every element to its cell."""
-    made = terms(x)
-    length = format.digits
-    first = cell.astype(jnp.int64) * length + made.chunk
-    lanes = jnp.zeros(cells * length, dtype=jnp.int64)
-    for k, digit in enumerate(made.digits):  # of finite terms, all digits lie within the format
-        lanes = lanes.at[first + np.int64(k)].add(digit, mode="drop")
-
-    def count() -> list[Array]:
-        return [_scatter(cells, cell, k.astype(jnp.int64)) for k in (made.nan, made.pos_inf, made.neg_inf)]
-
-    zero = jnp.zeros(cells, dtype=jnp.int64)
-    counts = lax.cond(jnp.any(made.nan | made.pos_inf | made.neg_inf), count, lambda: [zero, zero, zero])
-    return AccumulatorState(group.normalize(lanes.reshape(cells, length)), *counts)
-
-
-def _unless(held: Array, state: AccumulatorState, again: Any, *arrays: Array) -> AccumulatorState:
+def unless(held: Array, state: AccumulatorState, again: Any, *arrays: Array) -> AccumulatorState:
     """`state` where it is held and ``again(*arrays)`` elsewhere, which runs only if there is an elsewhere."""
 
     def correct(carry: tuple[Array, AccumulatorState]) -> tuple[Array, AccumulatorState]:
@@ -214,7 +109,8 @@ def _unless(held: Array, state: AccumulatorState, again: Any, *arrays: Array) ->
     return lax.while_loop(lambda carry: carry[0], correct, (~jnp.all(held), state))[1]
 
 
-def _masked(arrays: list[Array], where: Array | None) -> list[Array]:
+def masked(arrays: list[Array], where: Array | None) -> list[Array]:
+    """Arrays with zeros where the mask does not hold; here 64-bit mode is checked."""
     if arrays[0].dtype.itemsize == 8 or jax.config.read("jax_enable_x64"):
         return arrays if where is None else [jnp.where(where, a, a.dtype.type(0)) for a in arrays]
     raise ValueError('exact sums need 64-bit mode: jax.config.update("jax_enable_x64", True).')
@@ -241,11 +137,13 @@ def _columns(arrays: list[Array], axis: int | tuple[int, ...] | None) -> tuple[l
     return [a.reshape(outer, n, inner) for a in arrays], remains
 
 
-def _reshape(state: AccumulatorState, shape: tuple[int, ...]) -> AccumulatorState:
+def reshape_state(state: AccumulatorState, shape: tuple[int, ...]) -> AccumulatorState:
+    """The same states in other leading axes."""
     counts = (n.reshape(shape) for n in (state.nan, state.pos_inf, state.neg_inf))
     return AccumulatorState(state.digits.reshape(*shape, state.digits.shape[-1]), *counts)
 
 
-def _empty(shape: tuple[int, ...], format: Format) -> AccumulatorState:
+def no_terms(shape: tuple[int, ...], format: Format) -> AccumulatorState:
+    """Empty sums, in JAX."""
     counts = (jnp.zeros(shape, dtype=jnp.int64) for _ in range(3))
     return AccumulatorState(jnp.zeros((*shape, format.digits), dtype=jnp.uint32), *counts)

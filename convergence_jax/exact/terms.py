@@ -119,7 +119,7 @@ def _decode(x: Array) -> tuple[Array, Array, Array, Array, Array]:
     finite = exponent != top
     hidden = xp.where(exponent > zero, np.uint64(1 << bits), zero)
     mantissa = xp.where(finite, fraction | hidden, zero)
-    shift = xp.where(finite & (exponent > zero), exponent - one, zero)
+    shift = xp.where(finite, xp.maximum(exponent, one) - one, zero)
     sign = raw >> np.uint64(bits + width)
     return sign, mantissa, shift, ~finite & (fraction != zero), ~finite & (fraction == zero)
 

@@ -1,0 +1,154 @@
+"""Exact sums of values in groups, in JAX.
+
+The same window as for whole arrays, one for all groups, and an integer addition to the group of each element;
+where the window does not hold, every digit of every element is added to its group's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from convergence_jax.exact import digits as group
+from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK, Format
+from convergence_jax.exact.sums import masked, no_terms, reshape_state, unless
+from convergence_jax.exact.superaccumulator import AccumulatorState
+from convergence_jax.exact.terms import format_of, terms
+from convergence_jax.exact.window import WINDOW_BITS, cut, deposit, exponent_field, offset, window_above
+
+Array = Any
+
+_BLOCK = 1 << 16
+"""Elements in flight, so that what is made of them stays in the cache."""
+
+
+def segment_state(
+    x: Array, segment_ids: Array, num_segments: int, where: Array | None = None
+) -> AccumulatorState:
+    """Sum values into groups without rounding.
+
+    Parameters
+    ----------
+    x : Float[Array, "n ..."]
+        float32 or float64, at most ``2**30`` along the leading axis.
+    segment_ids : Int[Array, "n"]
+        Group of each row, in any order; rows whose group does not exist are left out.
+    num_segments : int
+        Static; times the trailing axes, less than ``2**31``.
+    where : Bool[Array, "n ..."], optional
+        True where an element counts; broadcasts against `x`.
+
+    Returns
+    -------
+    AccumulatorState
+        With axes ``(num_segments, ...)``.
+
+    Raises
+    ------
+    TypeError
+        While tracing, if `x` is of another type.
+    ValueError
+        While tracing, if the ids are not one for each row, or JAX is not in 64-bit mode.
+
+    Notes
+    -----
+    The window is one for all groups, ``2 * (62 - log2(n))`` bits and at most 102, from the largest element
+    down. Otherwise every element's digits are added to its group's one by one.
+    """
+    x, format = jnp.asarray(x), format_of(x.dtype)
+    if segment_ids.shape != x.shape[:1]:
+        raise ValueError(
+            f"segment_state: want one id for each of {x.shape[:1]} rows, got {segment_ids.shape}."
+        )
+    (x,) = masked([x], where)
+    shape = (num_segments, *x.shape[1:])
+    columns = int(np.prod(x.shape[1:], dtype=np.int64))
+    if x.size == 0 or num_segments == 0:
+        return no_terms(shape, format)
+    rows = _Rows(num_segments, columns)
+    x = x.reshape(-1, columns)
+
+    bits = min(WINDOW_BITS, 62 - (max(2, len(x)) - 1).bit_length())
+    low, scale = window_above(exponent_field(jnp.max(jnp.abs(x))), 0, bits, format, x.dtype)
+
+    def add_window(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
+        high, rest, flaw = cut(block, scale, bits)
+        folded = lax.reduce(flaw, np.int64(0), lax.bitwise_or, (0,))
+        parts = (part - offset(1) for part in (high, rest))
+        return *(_add(total, cell, part) for total, part in zip(sums[:2], parts, strict=True)), sums[
+            2
+        ] | folded
+
+    zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
+    high, rest, flaw = rows.fold(add_window, (zeros, zeros, jnp.int64(0)), x, segment_ids)
+    parts = [[total & np.int64(DIGIT_MASK), total >> np.int64(DIGIT_BITS)] for total in (high, rest)]
+    position = jnp.broadcast_to(low - np.int64(format.lsb), (rows.cells,))
+    state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zeros, zeros, zeros)
+    held = jnp.broadcast_to(flaw == np.int64(0), (rows.cells,))
+
+    def again(x: Array, ids: Array) -> AccumulatorState:
+        return _add_digits(rows, x, ids, format)
+
+    return reshape_state(unless(held, state, again, x, segment_ids), shape)
+
+
+def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> AccumulatorState:
+    """Add every digit of every element to its cell."""
+
+    def add(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
+        made = terms(block)
+        lanes, *counts = sums
+        first = cell.astype(jnp.int64) * format.digits + made.chunk
+        for k, digit in enumerate(made.digits):  # digits of a term lie within its cell's
+            lanes = _add(lanes, first + np.int64(k), digit)
+        kinds = (made.nan, made.pos_inf, made.neg_inf)
+
+        def count() -> list[Array]:
+            return [_add(n, cell, kind.astype(jnp.int64)) for n, kind in zip(counts, kinds, strict=True)]
+
+        return lanes, *lax.cond(jnp.any(kinds[0] | kinds[1] | kinds[2]), count, lambda: counts)
+
+    zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
+    lanes = jnp.zeros(rows.cells * format.digits, dtype=jnp.int64)
+    lanes, *counts = rows.fold(add, (lanes, zeros, zeros, zeros), x, ids)
+    return AccumulatorState(group.normalize(lanes.reshape(rows.cells, format.digits)), *counts)
+
+
+def _add(totals: Array, cell: Array, values: Array) -> Array:
+    return totals.at[cell].add(values, mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of several columns on their way into cells, one cell for each segment and column."""
+
+    segments: int
+    columns: int
+
+    @property
+    def cells(self) -> int:
+        return self.segments * self.columns
+
+    def fold(
+        self, f: Callable[..., tuple[Array, ...]], carry: tuple[Array, ...], x: Array, ids: Array
+    ) -> tuple[Array, ...]:
+        """Fold ``f(carry, elements, cells)`` over blocks of rows; what has no cell comes as a zero."""
+        n = len(x)
+        block = min(n, max(1, _BLOCK // self.columns))
+
+        def step(i: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+            wanted = i * block
+            start = jnp.minimum(wanted, n - block)  # the last block overlaps the one before
+            part = lax.dynamic_slice_in_dim(x, start, block)
+            id = lax.dynamic_slice_in_dim(ids, start, block)
+            new = start + np.arange(block) >= wanted
+            counts = new & (id >= 0) & (id < self.segments)
+            part = jnp.where(counts[:, None], part, part.dtype.type(0))
+            cell = jnp.where(counts, id, 0).astype(jnp.int32)[:, None] * np.int32(self.columns)
+            cell = cell + np.arange(self.columns, dtype=np.int32)
+            return f(carry, part.reshape(-1), cell.reshape(-1))
+
+        return lax.fori_loop(0, -(-n // block), step, carry)
