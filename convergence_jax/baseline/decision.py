@@ -132,13 +132,15 @@ def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequ
     _checked(levels, alpha, features)
     names = list(features)
     kept, transform, assumes = _features_judged(levels, names)
-    if transform.side.any() and not _nearly_gaussian(_judged(levels, 0, kept, transform)[1]):
+    whole = _judged(levels, 0, kept, transform)
+    if transform.side.any() and not _nearly_gaussian(whole[0], whole[1]):
         transform = identity(transform.centre)
+        whole = _judged(levels, 0, kept, transform)
     stated = dict.fromkeys(names, "none") | transform.stated([names[j] for j in kept])
     stated |= {name: "left out" for j, name in enumerate(names) if j not in kept}
     results, scores, p_values, pairs = [], {}, {}, []
     for depth, level in enumerate(levels):
-        judged, strata, stratum = _judged(levels, depth, kept, transform)
+        judged, strata, stratum = _judged(levels, depth, kept, transform) if depth else whole
         results.append((judged, strata, stratum))
         pairs.append((judged.p_value, level.agent))
         scores[level.name] = _largest(judged.score, level.agent, agents)
@@ -178,17 +180,30 @@ ASSUMES = [
 ]
 
 
-NEARLY_GAUSSIAN = 0.12  # limit of heaviness up to which transformed features keep their transforms
-
-
 LEAST_TO_PART = 500  # units of a group in which several populations are looked for
 MOST_PARTED = 50  # such groups
 POPULATIONS = 64  # more than a group can have
+NEARLY_GAUSSIAN = 0.1  # heaviness up to which transformed features keep their transforms
 
 
-def _nearly_gaussian(strata: tuple[Stratum, ...]) -> bool:
-    """Whether the distances show that the transforms were the right ones, and not a bend in a mixture."""
-    return all(tail.heaviness_limit <= NEARLY_GAUSSIAN for law in strata for tail in law.tails)
+def _nearly_gaussian(judged: Judged, strata: tuple[Stratum, ...]) -> bool:
+    """Whether transformed units look as if the transforms were right, and not a bend in a mixture.
+
+    Their distances must be light-tailed, and no uncorrelated direction may bend with another: the mean of
+    ``z_i (z_j^2 - 1)``, of values cut at 2.5, within four standard errors of zero.
+    """
+    heavy = any(tail.heaviness > NEARLY_GAUSSIAN for law in strata for tail in law.tails[:2])
+    if heavy or judged.node.any() or not strata:
+        return False
+    values = judged.transform(judged.level.mean[:, judged.kept]) - judged.baseline.centre[0]
+    z = values @ judged.baseline.basis[0]
+    z = np.clip(z / np.where(z.any(0), scale_of(z), 1.0), -2.5, 2.5)
+    z -= z.mean(0)
+    square = z**2 - (z**2).mean(0)
+    bend = z.T @ square / len(z)
+    error = np.sqrt((z**2).mean(0)[:, None] * (square**2).mean(0)[None, :] / len(z))
+    np.fill_diagonal(bend, 0.0)
+    return bool((np.abs(bend) <= 4.0 * error).all())
 
 
 def _checked(levels: Sequence[Level], alpha: float, features: Sequence[str]) -> None:
@@ -215,9 +230,12 @@ def _features_judged(levels: Sequence[Level], names: list[str]) -> tuple[Int, Tr
     assumes = [
         f"{names[j]} has one value in nine tenths of the agents: left out" for j in np.flatnonzero(~varies)
     ]
-    if len(kept) and populations(values[:, kept]).any():
-        return kept, identity(np.median(values[:, kept], axis=0)), assumes
-    return kept, choose(values[:, kept], residuals[:, kept]), assumes
+    transform = choose(values[:, kept], residuals[:, kept])
+    if (
+        transform.side.any() and populations(values[:, kept]).any()
+    ):  # what looks skewed are several populations
+        transform = identity(transform.centre)
+    return kept, transform, assumes
 
 
 def _judged(

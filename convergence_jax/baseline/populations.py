@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import linkage
 
 from convergence_jax.baseline.robust import scale_of
 
@@ -54,15 +54,30 @@ def populations(values: Float) -> Int:
 
 def _branches(sample: Float) -> Int:
     """Cut of Ward's tree with the most branches that are large enough; the rest goes to code -1."""
+    n = len(sample)
     tree = linkage(sample, "ward")
-    best, most = np.zeros(len(sample), np.int64), 1
-    for number in range(2, 4 * MOST):
-        codes = fcluster(tree, number, "maxclust").astype(np.int64) - 1
-        large = np.flatnonzero(np.bincount(codes) >= SMALLEST_SHARE * len(sample))
-        if most < len(large) <= MOST:
-            most = len(large)
-            best = np.where(np.isin(codes, large), np.searchsorted(large, codes), -1)
-    return best
+    children, sizes = tree[:, :2].astype(np.int64), np.concatenate([np.ones(n), tree[:, 3]])
+    roots, least = [2 * n - 2], SMALLEST_SHARE * n
+    best: list[int] = []
+    for _ in range(4 * MOST):  # the merges are in order of height, so the latest is undone first
+        last = max(roots)
+        if last < n:
+            break
+        roots.remove(last)
+        roots.extend(int(child) for child in children[last - n])
+        large = [root for root in roots if sizes[root] >= least]
+        if max(len(best), 1) < len(large) <= MOST:
+            best = large
+    codes = np.full(n, -1, np.int64)
+    for code, root in enumerate(best):
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node < n:
+                codes[node] = code
+            else:
+                stack.extend(int(child) for child in children[node - n])
+    return codes
 
 
 def _models(sample: Float, codes: Int) -> list[tuple[Float, Float, float]]:
@@ -93,17 +108,20 @@ def _nearest(values: Float, models: list[tuple[Float, Float, float]]) -> Int:
 
 def _merged(sample: Float, codes: Int) -> Int:
     """Merge the pair with the least valley between, until all pairs have one."""
+    known: dict[tuple[int, int], float] = {}
     while True:
-        present = np.unique(codes)
-        worst, pair = _VALLEY, None
-        for i, a in enumerate(present):
-            for b in present[i + 1 :]:
-                depth = _valley(sample[codes == a], sample[codes == b])
-                if depth > worst:
-                    worst, pair = depth, (a, b)
-        if pair is None:
+        present = np.unique(codes).tolist()
+        pairs = [(a, b) for i, a in enumerate(present) for b in present[i + 1 :]]
+        for a, b in pairs:
+            if (a, b) not in known:
+                known[a, b] = _valley(sample[codes == a], sample[codes == b])
+        pair = max(pairs, key=lambda pair: known[pair], default=None)
+        if pair is None or known[pair] <= _VALLEY:
             return np.unique(codes, return_inverse=True)[1].reshape(-1).astype(np.int64)
         codes = np.where(codes == pair[1], pair[0], codes)
+        known = {
+            names: depth for names, depth in known.items() if pair[0] not in names and pair[1] not in names
+        }
 
 
 def _valley(first: Float, second: Float) -> float:

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from convergence_jax.baseline.robust import scale_of
 from convergence_jax.baseline.tail import (
+    CENSORED,
     LOG_GRID,
+    Bins,
     Tail,
+    best_scale,
     binned,
     elliptical,
-    fit_scale,
     fit_tail,
+    fitted,
+    likeliest,
     sum_of_squares,
 )
 
@@ -25,6 +28,7 @@ Int = NDArray[np.int64]
 HEAVIEST_HIDDEN = 1.0 / 3.0  # one over the degrees of freedom
 LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
 _STRATUM = 250  # fewest units that are given a reference of their own
+_FEWEST_BY_FEATURE = 30
 _FIT_UNITS = 200_000
 
 
@@ -212,6 +216,7 @@ def _fitted(squared: Float, noise_share: Float, count: Int, deviations: Float, d
     tails = [fit_tail(bins, "elliptical", d, LIMIT)]
     if d > 1:
         tails.append(fit_tail(bins, "independent", d, LIMIT))
+    if n >= _FEWEST_BY_FEATURE:
         tails.append(_by_feature(bins, deviations[::step], d))
     scale = float(np.median(squared)) / float(special.chdtri(d, 0.5)) or 1.0
     return Stratum(
@@ -225,11 +230,28 @@ def _fitted(squared: Float, noise_share: Float, count: Int, deviations: Float, d
     )
 
 
-def _by_feature(bins, deviations: Float, d: int) -> Tail:  # type: ignore[no-untyped-def]
-    """A law whose features are each as heavy-tailed as their own bulk allows."""
-    limits = [fit_tail(binned(column**2), "elliptical", 1, 0.0).heaviness_limit for column in deviations.T]
-    heaviness = tuple(float(h) for h in np.round(limits, 3))
-    return fit_scale(bins, "by feature", max(heaviness), sum_of_squares(heaviness))
+def _by_feature(bins: Bins, deviations: Float, d: int) -> Tail:
+    """A law whose features are each as heavy-tailed as their own bulk allows, a skewed one as its longer side."""
+    heaviness, widths = [], []
+    for column in deviations.T:
+        column = column - np.median(column)
+        both = binned(column**2)
+        likely, width = likeliest(both, 1)[0], 0.0
+        if _skewed(column):
+            sides = [
+                likeliest(binned(side**2, 2 * CENSORED), 1)
+                for side in (column[column > 0], column[column < 0])
+            ]
+            likely = max(likely, *(side[0] for side in sides))
+            width = max(0.0, max(side[1] for side in sides) - best_scale(both, elliptical(1, likely))[1])
+        heaviness.append(likely)
+        widths.append(float(np.exp(width)))
+    _, log_scale = best_scale(bins, sum_of_squares(tuple(heaviness)))
+    law = sum_of_squares(tuple(heaviness), tuple(widths))
+    return fitted("by feature", max(heaviness), log_scale, law)
 
 
-__all__ = ["Reference", "Stratum", "drawn", "judge", "scale_of"]
+def _skewed(column: Float) -> bool:
+    """Whether quantiles on both sides of the median differ by two standard errors of a Gaussian's."""
+    low, high = np.quantile(column, [0.15, 0.85])
+    return abs(high + low) > 2.24 / np.sqrt(len(column)) * (high - low)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from convergence_jax.baseline.distance import (
     Baseline,
@@ -20,6 +20,8 @@ SUPPORT = 0.75  # of the units carry the first fits
 MOST_UNUSUAL = 0.1  # of the units may be left out of the baseline
 KEPT_TAIL = 0.005  # a unit stays in the baseline unless a Gaussian one would lie as far out more rarely
 _START_UNITS = 20_000
+_SHARES = np.array([0.5, 0.7, 0.8, 0.9])
+_GAUSSIAN_QUANTILES = special.ndtri((1 + _SHARES) / 2)
 
 
 def scale_of(columns: Float) -> Float:
@@ -27,13 +29,9 @@ def scale_of(columns: Float) -> Float:
 
     The median absolute deviation, or, where more than half of the values are equal, the wider quantiles.
     """
-    centre = np.median(columns, axis=0)
-    away = np.abs(columns - centre)
-    result = np.zeros(columns.shape[1])
-    for share in (0.5, 0.7, 0.8, 0.9):
-        quantile = np.quantile(away, share, axis=0) / stats.norm.isf((1 - share) / 2)
-        result = np.where(result > 0, result, quantile)
-    return result
+    away = np.abs(columns - np.median(columns, axis=0))
+    quantiles = np.quantile(away, _SHARES, axis=0) / _GAUSSIAN_QUANTILES[:, None]
+    return np.take_along_axis(quantiles, (quantiles > 0).argmax(0)[None], 0)[0]
 
 
 def group_medians(values: Float, group: Int, starts: Int) -> Float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +15,6 @@ Float = NDArray[np.float64]
 CENSORED = 0.1  # the share of units of which only the number, not the distance, is used
 HEAVINESS = (1e-4, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 LOG_GRID = np.linspace(np.log(1e-5), np.log(1e12), 1200)
-UNUSUAL = np.linspace(0.0, 0.1, 11)  # shares of units that may follow no law at all, beyond the last bin
 _BINS = 60
 _BODY = 1 << 14  # cells of the grid on which independent squares are convolved
 
@@ -110,10 +108,22 @@ def fit_tail(bins: Bins, family: str, features: int, z: float) -> Tail:
     return Tail(family, estimate, plus, limit, log_scale, table, float(values.max()))
 
 
-def fit_scale(bins: Bins, family: str, heaviness: float, log_tail: Float) -> Tail:
-    """The scale alone, for a law whose shape is known."""
-    likelihood, log_scale = best_scale(bins, log_tail)
-    return Tail(family, heaviness, heaviness, heaviness, log_scale, log_tail, likelihood)
+def likeliest(bins: Bins, features: int) -> tuple[float, float]:
+    """Heaviness of largest elliptical likelihood, tried from the lightest upwards, and its logarithm of scale."""
+    best, chosen, falling = -np.inf, (HEAVINESS[0], 0.0), 0
+    for heaviness in HEAVINESS:
+        likelihood, log_scale = best_scale(bins, elliptical(features, heaviness))
+        falling = falling + 1 if likelihood <= best else 0
+        if likelihood > best:
+            best, chosen = likelihood, (heaviness, log_scale)
+        if falling == 3:
+            break
+    return chosen
+
+
+def fitted(family: str, heaviness: float, log_scale: float, log_tail: Float) -> Tail:
+    """A law whose parameters were found elsewhere; it is never the likeliest."""
+    return Tail(family, heaviness, heaviness, heaviness, log_scale, log_tail, -np.inf)
 
 
 def best_scale(bins: Bins, log_tail: Float) -> tuple[float, float]:
@@ -123,18 +133,26 @@ def best_scale(bins: Bins, log_tail: Float) -> tuple[float, float]:
     cdf = -np.expm1(log_tail)
     middle = bins.log_edges[len(bins.log_edges) // 2] - np.interp(0.5, cdf, LOG_GRID)
     total = bins.counts.sum()
-    healthy = 1.0 - UNUSUAL
-    best, width = float(middle), 2.0
-    for _ in range(3):
-        scales = best + np.linspace(-width, width, 33)
-        at = bins.log_edges[None, :] - scales[:, None]
-        below = np.interp(at, LOG_GRID, cdf)
+    # Of the units beyond the last bin some may follow no law at all.
+    healthy = 1.0 - np.linspace(0.0, bins.beyond / max(total + bins.beyond, 1.0), 11)
+    best, steps = float(middle), 12
+    for step in (0.1, 0.1, 0.02):  # the second pass follows a best that lay on the edge of the first
+        scales = best + step * np.arange(-steps, steps + 1)
+        below = np.interp(bins.log_edges[None, :] - scales[:, None], LOG_GRID, cdf)
         share = np.diff(below, prepend=0.0, axis=1)
         inner = np.log(np.maximum(share, 1e-300)) @ bins.counts
         outer = np.log(np.maximum(1.0 - healthy * below[:, -1:], 1e-300)) * bins.beyond
         likelihood = inner + (outer + total * np.log(healthy)).max(1)
-        best, width = float(scales[np.argmax(likelihood)]), width / 12
-    return float(likelihood.max()), best
+        at = int(np.argmax(likelihood))
+        best = float(scales[at])
+        if step == 0.1 and 0 < at < 2 * steps:
+            steps = 6
+    if 0 < at < len(scales) - 1:  # the top of the parabola through the best three
+        left, top, right = likelihood[at - 1 : at + 2]
+        bend = left - 2 * top + right
+        move = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        return float(top - 0.25 * (left - right) * move), best + step * float(move)
+    return float(likelihood[at]), best
 
 
 @lru_cache(maxsize=512)
@@ -151,19 +169,20 @@ def independent(features: int, heaviness: float) -> Float:
     return sum_of_squares((heaviness,) * features)
 
 
-def sum_of_squares(heaviness: tuple[float, ...]) -> Float:
-    """Logarithm of the tail of a sum of squares of independent Student variables, one heaviness each.
+def sum_of_squares(heaviness: tuple[float, ...], widths: tuple[float, ...] | None = None) -> Float:
+    """Logarithm of the tail of a sum of squares of independent Student variables, heaviness and width each their own.
 
     Cells of a linear grid are convolved for the body; beyond it one large square carries the sum, so the tail
     is that of the squares, moved by the typical rest and joined to the body.
     """
     d = len(heaviness)
+    laws = list(zip(heaviness, widths or (1.0,) * d, strict=True))
     top = 80.0 * d
     edges = np.linspace(0.0, top, _BODY + 1)
     transform = np.ones(_BODY + 1, complex)
-    for value, times in zip(*np.unique(heaviness, return_counts=True), strict=True):
-        mass = np.diff(special.fdtr(1.0, 1.0 / max(float(value), 1e-4), edges))
-        transform = transform * np.fft.rfft(mass, 2 * _BODY) ** int(times)
+    for law in sorted(set(laws)):
+        mass = np.diff(special.fdtr(1.0, 1.0 / max(law[0], 1e-4), edges / law[1]))
+        transform = transform * np.fft.rfft(mass, 2 * _BODY) ** laws.count(law)
     below = np.cumsum(np.fft.irfft(transform, 2 * _BODY)[:_BODY])
     at = (np.arange(_BODY) + (d + 1) / 2) * edges[1]
     above = np.maximum(1.0 - below, 0.0)
@@ -172,7 +191,7 @@ def sum_of_squares(heaviness: tuple[float, ...]) -> Float:
     rest = 0.5 * (d - 1)
 
     def jump(q: Float) -> Float:
-        return sum(special.fdtrc(1.0, 1.0 / max(h, 1e-4), np.maximum(q - rest, 0.0)) for h in heaviness)
+        return sum(special.fdtrc(1.0, 1.0 / max(h, 1e-4), np.maximum(q - rest, 0.0) / w) for h, w in laws)
 
     q = np.exp(LOG_GRID)
     body = np.interp(LOG_GRID, np.log(at), np.log(above))
@@ -193,6 +212,3 @@ def _extended(log_tail: Float, nu: float) -> Float:
         log_tail = log_tail.copy()
         log_tail[start:] = log_tail[start] - (LOG_GRID[start:] - LOG_GRID[start]) * min(nu / 2, 50.0)
     return log_tail
-
-
-Law = Callable[[int, float], Float]
