@@ -14,6 +14,8 @@ from convergence_jax.statistics.state import map_arrays
 
 Path = tuple[str, ...]
 
+_FEW_ROWS, _ROWS, _FEW_GROUPS = 2**12, 2**18, 2**12
+
 
 @dataclass(frozen=True)
 class Units:
@@ -170,7 +172,24 @@ def group_moments(
     groups, devices : int
         Number of groups, and of devices to spread the rows over.
     """
-    # The number of groups is compiled in: powers of two, so that batches share one executable.
+    # Sizes are compiled in: few classes of them, so that all batches and levels share one executable.
     capacity = max(64, 1 << (groups - 1).bit_length())
-    state = moments_by_segment(moments, ticks, group, capacity)
-    return map_arrays(lambda x: np.asarray(x)[:groups], state)
+    rows = _FEW_ROWS if len(group) <= _FEW_ROWS else _ROWS if capacity <= _FEW_GROUPS else 4 * _ROWS
+    ticks = ticks.astype(np.int64 if moments.wide else np.int32, copy=False)
+    lanes = None
+    for start in range(0, len(group), rows):
+        part, where = ticks[:, start : start + rows], group[start : start + rows]
+        missing = rows - len(where)
+        part = np.pad(part, ((0, 0), (0, missing)))
+        where = np.pad(where, (0, missing), constant_values=-1)
+        state = moments_by_segment(moments, part, where, capacity)
+        held = map_arrays(lambda x: np.asarray(x)[:groups].astype(np.int64), state)
+        lanes = held if lanes is None else map_arrays(np.add, lanes, held)
+    return digits_of(lanes, moments)
+
+
+def digits_of(lanes: MomentsState, moments: Moments) -> MomentsState:
+    """A state whose digits are still lanes, made canonical."""
+    return map_arrays(
+        lambda x, like: digits.normalize(x) if like.dtype == np.uint32 else x, lanes, moments.empty((0,))
+    )

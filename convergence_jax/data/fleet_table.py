@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from convergence_jax.data.coding import Coder, pair, positions, unpair
-from convergence_jax.data.fleet import Fleet, Path, Units, build_levels, group_moments
-from convergence_jax.exact import digits
+from convergence_jax.data.fleet import Fleet, Path, Units, build_levels, digits_of, group_moments
 from convergence_jax.hierarchy.leaf_sums import LeafSums
 from convergence_jax.statistics.moments import Moments
 from convergence_jax.statistics.state import map_arrays
@@ -102,10 +101,8 @@ class FleetTable:
         place = np.lexsort((group, agent))
         leaves = seen[place]
         units = Units(agent[place], group[place], count[leaves], sums[leaves])
-        observations = map_arrays(
-            lambda lanes, canonical: digits.normalize(lanes) if canonical.dtype == np.uint32 else lanes,
-            map_arrays(lambda lanes: _grown(lanes, len(order), exactly=True)[order], self._groups),
-            moments.empty((0,)),
+        observations = digits_of(
+            map_arrays(lambda lanes: _grown(lanes, len(order), exactly=True)[order], self._groups), moments
         )
         agents = [index.agents.values[code] for code in agent_order]
         return Fleet(
