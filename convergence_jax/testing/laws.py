@@ -198,15 +198,19 @@ class MergingOnly:
     inner: Stat
 
     def empty(self) -> Any:
+        """That of the statistic."""
         return self.inner.empty()
 
     def lift(self, x: Any) -> Any:
+        """That of the statistic."""
         return self.inner.lift(x)
 
     def merge(self, a: Any, b: Any) -> Any:
+        """That of the statistic."""
         return self.inner.merge(a, b)
 
     def present(self, state: Any) -> Any:
+        """That of the statistic."""
         return self.inner.present(state)
 
 
