@@ -88,16 +88,24 @@ def _models(sample: Float, codes: Int) -> list[tuple[Float, Float, float]]:
         members = sample[codes == code]
         if len(members) < max(SMALLEST_SHARE * n, d + 2):
             continue
-        centre = np.median(members, axis=0)
-        for _ in range(2):
-            away = ((members - centre) ** 2).sum(1)
-            inner = members[np.argsort(away, kind="stable")[: max(int(0.9 * len(members)), d + 2)]]
-            centre = inner.mean(0)
-        spread = np.cov(inner.T).reshape(d, d)
+        centre, spread = _core(members)
         spread = spread + np.eye(d) * (0.02 * np.trace(spread) / d + 1e-6)
         values, vectors = np.linalg.eigh(spread)
         models.append((centre, vectors / np.sqrt(values), float(np.log(values).sum())))
     return models
+
+
+def _core(members: Float) -> tuple[Float, Float]:
+    """Mean and covariance of the nine tenths nearest to the centre, in their own metric."""
+    n, d = members.shape
+    centre, whitening = np.median(members, axis=0), np.eye(d)
+    for _ in range(3):
+        away = (((members - centre) @ whitening) ** 2).sum(1)
+        inner = members[np.argsort(away, kind="stable")[: min(max(int(0.9 * n), d + 2), n)]]
+        centre, spread = inner.mean(0), np.cov(inner.T).reshape(d, d)
+        values, vectors = np.linalg.eigh(spread + np.eye(d) * (1e-3 * np.trace(spread) / d + 1e-9))
+        whitening = vectors / np.sqrt(values)
+    return centre, spread
 
 
 def _nearest(values: Float, models: list[tuple[Float, Float, float]]) -> Int:
@@ -129,13 +137,13 @@ def _valley(first: Float, second: Float) -> float:
     d = first.shape[1]
     if min(len(first), len(second)) < d + 2:
         return np.inf
-    within = (np.cov(first.T).reshape(d, d) + np.cov(second.T).reshape(d, d)) / 2
+    (one, spread), (other, spread_other) = _core(first), _core(second)
+    within = (spread + spread_other) / 2
     within = within + np.eye(d) * (1e-3 * np.trace(within) / d + 1e-9)
-    direction = np.linalg.solve(within, np.median(second, axis=0) - np.median(first, axis=0))
+    direction = np.linalg.solve(within, other - one)
     a, b = first @ direction, second @ direction
     low, high = float(np.median(a)), float(np.median(b))
-    spread = scale_of(np.stack([a], 1))[0] + scale_of(np.stack([b], 1))[0]
-    if high - low <= _APART * spread:
+    if high - low <= _APART * (scale_of(a[:, None])[0] + scale_of(b[:, None])[0]):
         return np.inf
     both = np.sort(np.concatenate([a, b]))
     at = np.linspace(low, high, 25)

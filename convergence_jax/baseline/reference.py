@@ -29,6 +29,7 @@ HEAVIEST_HIDDEN = 1.0 / 3.0  # one over the degrees of freedom
 LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
 _STRATUM = 250  # fewest units that are given a reference of their own
 _FEWEST_BY_FEATURE = 30
+_FEW = 150
 _FIT_UNITS = 200_000
 
 
@@ -252,6 +253,7 @@ def _by_feature(bins: Bins, deviations: Float, d: int) -> Tail:
 
 
 def _skewed(column: Float) -> bool:
-    """Whether quantiles on both sides of the median differ by two standard errors of a Gaussian's."""
+    """Whether quantiles on both sides of the median differ by three standard errors of a Gaussian's, of few units by two."""
     low, high = np.quantile(column, [0.15, 0.85])
-    return abs(high + low) > 2.24 / np.sqrt(len(column)) * (high - low)
+    needed = 2.24 if len(column) < _FEW else 3.36
+    return abs(high + low) > needed / np.sqrt(len(column)) * (high - low)
