@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from convergence_jax.errors import RemoteError as RemoteError
     from convergence_jax.errors import StaleError as StaleError
     from convergence_jax.exact.fixed_point import FixedPoint as FixedPoint
+    from convergence_jax.exact.superaccumulator import Superaccumulator as Superaccumulator
     from convergence_jax.hierarchy.fold import reduce as reduce
     from convergence_jax.statistics.check import check as check
     from convergence_jax.statistics.correlation import Correlation as Correlation
@@ -41,6 +42,7 @@ _MODULES = {
     "StaleError": "errors",
     "Statistic": "statistics.law",
     "Sum": "statistics.sums",
+    "Superaccumulator": "exact.superaccumulator",
     "check": "statistics.check",
     "hash_text": "statistics.hashing",
     "product": "statistics.product",

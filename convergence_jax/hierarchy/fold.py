@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from convergence_jax.exact import superaccumulator
 from convergence_jax.statistics.check import check
 from convergence_jax.statistics.law import Collecting, Statistic
 from convergence_jax.statistics.state import register
@@ -15,6 +16,7 @@ __all__ = ["check", "reduce"]
 Array = Any
 
 register()
+superaccumulator.register()
 
 
 def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array | None = None) -> Any:

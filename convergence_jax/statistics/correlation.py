@@ -10,7 +10,7 @@ from convergence_jax.exact.fixed_point import FixedPoint
 from convergence_jax.exact.multiply import multiply_ticks
 from convergence_jax.statistics.arrays import as_array, namespace, zero_unless
 from convergence_jax.statistics.faults import Faults, any_fault, count_faults, no_faults, total_faults
-from convergence_jax.statistics.rational import root_ratio
+from convergence_jax.statistics.roots import root_ratio
 from convergence_jax.statistics.state import map_arrays, require_same, state, static
 
 Array = Any

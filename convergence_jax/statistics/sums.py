@@ -9,9 +9,9 @@ import numpy as np
 from convergence_jax.exact import digits
 from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK
 from convergence_jax.exact.fixed_point import FixedPoint
+from convergence_jax.exact.rounding import round_ratio
 from convergence_jax.statistics.arrays import as_array, namespace, zero_unless
 from convergence_jax.statistics.faults import Faults, any_fault, count_faults, no_faults, total_faults
-from convergence_jax.statistics.rational import ratios
 from convergence_jax.statistics.state import map_arrays, require_same, state, static
 
 Array = Any
@@ -134,7 +134,7 @@ class Sum:
         """The sum and mean of the observations held, each correctly rounded; see :class:`SumValue`."""
         require_same(self, state.statistic)
         count = np.asarray(state.count)
-        total = ratios(digits.to_ints(state.ticks), 1, -self.scale_bits)
-        mean = ratios(digits.to_ints(state.ticks), count, -self.scale_bits)
+        total = round_ratio(state.ticks, 1, -self.scale_bits)
+        mean = round_ratio(state.ticks, count, -self.scale_bits)
         error_bound = count * np.float64(self.fixed_point.tick / 2)
         return SumValue(count, total, mean, error_bound, ~any_fault(state.faults) & (count >= 0))

@@ -5,7 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from convergence_jax.exact import constants
 from convergence_jax.exact.fixed_point import FixedPoint
+from convergence_jax.exact.superaccumulator import Superaccumulator
 from convergence_jax.statistics.correlation import Correlation
 from convergence_jax.statistics.count import Count
 from convergence_jax.statistics.distinct import Distinct
@@ -50,6 +52,17 @@ CASES = (
     Case("sum", Sum(), strategies.samples()),
     Case("sum-wide", Sum(40, 22), strategies.samples()),
     Case("sum-of-float32", Sum(4, 20), strategies.samples(strategies.floats32(), dtype="float32")),
+    Case("superaccumulator", Superaccumulator(), strategies.samples()),
+    Case(
+        "superaccumulator-of-float32",
+        Superaccumulator(constants.FLOAT32),
+        strategies.samples(strategies.floats32(), dtype="float32"),
+    ),
+    Case(
+        "superaccumulator-of-products",
+        Superaccumulator(constants.FLOAT64_PRODUCT),
+        strategies.paired_samples(),
+    ),
     Case("moments", Moments((_NARROW, _COARSE)), strategies.samples(features=2)),
     Case("moments-wide", Moments((_WIDE, _NARROW)), strategies.samples(features=2)),
     Case("extrema", Extrema(), strategies.samples()),

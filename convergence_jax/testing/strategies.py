@@ -15,6 +15,7 @@ SPECIAL_FLOATS = (
     0.0,
     -0.0,
     float("nan"),
+    float(np.copysign(np.nan, -1.0)),  # has the bits of a number below -inf
     float("inf"),
     float("-inf"),
     5e-324,

@@ -58,6 +58,7 @@ def test_a_sum_of_many_large_observations_does_not_wrap_around():
 @given(values=VALUES)
 @example(values=[0.0, -0.0])
 @example(values=[-5e-324, 5e-324, -0.0])
+@example(values=[1.0, math.copysign(math.nan, -1.0), math.nan])
 def test_extrema_are_exact_and_order_zeros_by_sign(values):
     value = cj.Extrema().present(total(cj.Extrema(), values))
     want = oracles.smallest_and_largest(values)
