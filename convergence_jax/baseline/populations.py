@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 
-from convergence_jax.baseline.robust import scale_of
+from convergence_jax.baseline.robust import on_lattice, scale_of
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -36,8 +36,10 @@ def populations(values: Float) -> Int:
     n, d = values.shape
     if n < max(_LEAST_UNITS, 20 * d):
         return np.zeros(n, np.int64)
-    scale = scale_of(values)
-    standard = (values - np.median(values, axis=0)) / np.where(scale > 0, scale, np.inf)
+    scale = np.where(on_lattice(values), 0.0, scale_of(values))  # every point of a lattice is a peak
+    if not scale.any():
+        return np.zeros(n, np.int64)
+    standard = ((values - np.median(values, axis=0)) / np.where(scale > 0, scale, 1.0))[:, scale > 0]
     sample = standard[:: -(-n // _SAMPLE)]
     codes = _branches(np.clip(sample, -10, 10))
     models = _models(sample, codes)

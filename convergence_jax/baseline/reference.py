@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from convergence_jax.baseline.robust import on_lattice
 from convergence_jax.baseline.tail import (
     CENSORED,
     LOG_GRID,
@@ -26,6 +27,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 HEAVIEST_HIDDEN = 1.0 / 3.0  # one over the degrees of freedom
+LATTICE = 0.2  # least heaviness of a feature whose few values tell little about its tail
 LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
 _STRATUM = 250  # fewest units that are given a reference of their own
 _FEWEST_BY_FEATURE = 30
@@ -238,13 +240,18 @@ def _by_feature(bins: Bins, deviations: Float, d: int) -> Tail:
         column = column - np.median(column)
         both = binned(column**2)
         likely, width = likeliest(both, 1)[0], 0.0
+        if on_lattice(column[:, None])[0]:
+            likely = max(likely, LATTICE)
         if _skewed(column):
-            sides = [
-                likeliest(binned(side**2, 2 * CENSORED), 1)
-                for side in (column[column > 0], column[column < 0])
+            halves = [
+                half
+                for half in (column[column > 0], column[column < 0])
+                if len(half) > _FEWEST_BY_FEATURE // 2
             ]
-            likely = max(likely, *(side[0] for side in sides))
-            width = max(0.0, max(side[1] for side in sides) - best_scale(both, elliptical(1, likely))[1])
+            sides = [likeliest(binned(half**2, 2 * CENSORED), 1) for half in halves]
+            likely = max([likely, *(side[0] for side in sides)])
+            two_sided = best_scale(both, elliptical(1, likely))[1]
+            width = max([0.0, *(side[1] - two_sided for side in sides)])
         heaviness.append(likely)
         widths.append(float(np.exp(width)))
     _, log_scale = best_scale(bins, sum_of_squares(tuple(heaviness)))

@@ -34,6 +34,14 @@ def scale_of(columns: Float) -> Float:
     return np.take_along_axis(quantiles, (quantiles > 0).argmax(0)[None], 0)[0]
 
 
+def on_lattice(columns: Float) -> NDArray[np.bool_]:
+    """Columns in which one value holds more than a tenth of the units: counts, flags, zero-inflated amounts."""
+    n = len(columns)
+    ordered = np.sort(columns, axis=0)
+    lag = int(MOST_UNUSUAL * n)
+    return (ordered[lag:] == ordered[: n - lag]).any(0) if n > 10 else np.zeros(columns.shape[1], bool)
+
+
 def group_medians(values: Float, group: Int, starts: Int) -> Float:
     """Median of every feature in every group; units are sorted by group."""
     stops = np.append(starts[1:], len(group))
@@ -113,6 +121,8 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
     middle = _median_squared(squared, units.group, units.starts, sizes >= 5 * d)
     clean = squared <= middle * (special.chdtri(d, 1 - SUPPORT) / special.chdtri(d, 0.5))
     clean |= (sizes < 3 * (d + 2))[units.group]  # too small to lose a quarter
+    if (np.ptp(units.values[clean], axis=0) == 0).any() if clean.any() else True:
+        clean[:] = True  # the middle of a lattice is one point; all units are the only start
     for turn in range(rounds):
         baseline = fit(units, clean)
         equivalent = distances(units, clean, baseline)
@@ -120,7 +130,8 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
         if not decided.any():
             break
         middle = np.median(equivalent[decided])
-        tail, share = (1 - SUPPORT, SUPPORT) if turn == 0 else (KEPT_TAIL, 1 - MOST_UNUSUAL)
+        first = turn == 0 and not clean.all()
+        tail, share = (1 - SUPPORT, SUPPORT) if first else (KEPT_TAIL, 1 - MOST_UNUSUAL)
         bound = middle / special.chdtri(d, 0.5) * special.chdtri(d, tail)
         new = equivalent <= max(bound, np.quantile(equivalent[decided], share))
         if np.array_equal(new, clean):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_jax.baseline.robust import on_lattice
+
 Float = NDArray[np.float64]
 
 _SHARES = (0.25, 0.2, 0.15)  # of units beyond the quantiles that measure skewness
@@ -95,14 +97,14 @@ def choose(values: Float, residuals: Float) -> Transform:
     if n < _LEAST_UNITS:
         return plain
     side, reach, cut = plain.side.copy(), plain.reach.copy(), plain.cut.copy()
-    needed = max(0.1, 7.0 / np.sqrt(n))
+    needed, lattice = max(0.1, 7.0 / np.sqrt(n)), on_lattice(values)
     for j in range(d):
         column = values[:, j]
         low, high = (
             centre[j] - np.quantile(column, _SHARES),
             np.quantile(column, 1 - np.array(_SHARES)) - centre[j],
         )
-        if min(low.min(), high.min()) <= 0 or min(*abs(_skewness(residuals[:, j]))) < needed:
+        if lattice[j] or min(low.min(), high.min()) <= 0 or min(*abs(_skewness(residuals[:, j]))) < needed:
             continue
         skew = (high - low) / (high + low)
         if (
