@@ -43,17 +43,26 @@ class LeafSums:
         Its lifts decide narrow or wide.
     capacity : int, default 1024
         Leaves to make room for at first.
+    device : jax.Device, optional
+        Where the table lives.
+
+    Attributes
+    ----------
+    leaves : int
+        One more than the largest leaf seen.
 
     Notes
     -----
     A wide tick is kept as two halves of 31 bits, summed apart: sums of ``2**32`` ticks cannot wrap around.
     """
 
-    def __init__(self, statistic: Moments, capacity: int = 1024) -> None:
+    def __init__(self, statistic: Moments, capacity: int = 1024, *, device: Any = None) -> None:
         self.statistic = statistic
         self._halves = 2 if statistic.wide else 1
-        self._table = jnp.zeros((max(1, capacity), 1 + self._halves * statistic.features), jnp.int64)
-        self._leaves = 0
+        self._device = device
+        empty = np.zeros((max(1, capacity), 1 + self._halves * statistic.features), dtype=np.int64)
+        self._table = jax.device_put(empty, device)
+        self.leaves = 0
 
     def add(self, ticks: np.ndarray, segments: np.ndarray) -> None:
         """Add a batch.
@@ -72,9 +81,9 @@ class LeafSums:
             )
         if not n:
             return
-        self._leaves = max(self._leaves, int(segments.max()) + 1)
-        if self._leaves > len(self._table):
-            capacity = max(2 * len(self._table), round_up(self._leaves))
+        self.leaves = max(self.leaves, int(segments.max()) + 1)
+        if self.leaves > len(self._table):
+            capacity = max(2 * len(self._table), round_up(self.leaves))
             self._table = jnp.pad(self._table, ((0, capacity - len(self._table)), (0, 0)))
         if self._halves == 2:
             wide = ticks.astype(np.int64)
@@ -85,11 +94,11 @@ class LeafSums:
         if missing:
             ticks = np.pad(ticks, ((0, 0), (0, missing)))
             where = np.pad(where, (0, missing), constant_values=nowhere)
-        self._table = add_rows(self._table, jnp.asarray(where), jnp.asarray(ticks))
+        self._table = add_rows(self._table, *jax.device_put((where, ticks), self._device))
 
     def state(self, leaves: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Counts ``Int64[leaves]`` and digits of the sums ``UInt32[leaves, features, 2W]``, on the host."""
-        leaves = self._leaves if leaves is None else leaves
+        leaves = self.leaves if leaves is None else leaves
         table = np.zeros((leaves, self._table.shape[1]), dtype=np.int64)
         known = np.asarray(self._table[: min(leaves, len(self._table))])
         table[: len(known)] = known

@@ -1,4 +1,4 @@
-"""Merging the states of groups into those of their parents, for one level or all the way up."""
+"""Every level of a tree in one pass, and merging the states of groups into those of their parents."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,10 @@ import numpy as np
 from jax import lax
 
 from convergence_jax.exact import digits
-from convergence_jax.statistics.moments import MomentsState
+from convergence_jax.hierarchy.segment_moments import moments_by_segment, segment_moments
+from convergence_jax.hierarchy.segments import SegmentLayout
+from convergence_jax.hierarchy.tree import Tree
+from convergence_jax.statistics.moments import Moments, MomentsState
 from convergence_jax.statistics.state import map_arrays, register
 
 Array = Any
@@ -90,3 +93,38 @@ def merge_upwards(
     for level in range(len(parents) - 1, -1, -1):
         states.append(merge_children(states[-1], jnp.asarray(parents[level]), sizes[level]))
     return tuple(reversed(states))
+
+
+def roll_up(statistic: Moments, tree: Tree, xs: Array) -> tuple[MomentsState, ...]:
+    """States of every group of every level, in one pass over the observations.
+
+    Parameters
+    ----------
+    statistic : Moments
+        Which lifts. Static.
+    tree : Tree
+        Where each row belongs.
+    xs : Float64[Array, "features rows"] or Int[Array, "features rows"]
+        One column a row of the tree; floats are lifted, integers are ticks.
+
+    Returns
+    -------
+    tuple of MomentsState
+        Coarse to fine, the root first.
+
+    Notes
+    -----
+    ``tree.merges`` merges: one for each row and one for each group below the root.
+    """
+    if xs.shape[-1] != tree.agents:
+        raise ValueError(
+            f"roll_up: xs must have {tree.agents} columns, one a row of the tree, got {xs.shape}."
+        )
+    return merge_upwards(moments_by_segment(statistic, xs, tree.layout), tree.parents, tree.sizes)
+
+
+def roll_up_layout(
+    statistic: Moments, xs: Array, layout: SegmentLayout, parents: Sequence[Array], sizes: Sequence[int]
+) -> tuple[MomentsState, ...]:
+    """:func:`roll_up` inside traced code: to be jitted, sharded, exported; `statistic`, `sizes` static."""
+    return merge_upwards(segment_moments(statistic, xs, layout), parents, sizes)

@@ -29,8 +29,8 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 64, 512
 class SegmentLayout:
     """Positions of rows in lanes; build it with :func:`lay_out`.
 
-    The sizes of the arrays follow from the numbers of rows and segments, and from whether any segment has several
-    blocks, so that inputs of one size share one executable; `chunks` says how much is used.
+    The sizes of the arrays follow from the numbers of rows and segments, and from whether any segment has
+    several blocks, so that inputs of one size share one executable; `chunks` says how much is used.
 
     Attributes
     ----------
