@@ -24,6 +24,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_show_tb = True
+nb_merge_streams = True
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -44,5 +45,6 @@ html_theme_options = {
     "navigation_with_keys": False,
     "logo": {"text": "convergence_jax"},
 }
+html_sidebars = {name: [] for name in ("index", "quickstart", "references")}
 html_show_sourcelink = False
 html_context = {"default_mode": "light"}
