@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,14 @@ from convergence_jax.baseline.distance import Baseline, Float, Int, Units
 from convergence_jax.baseline.level import Level
 from convergence_jax.baseline.multiplicity import q_values, smallest_times_number
 from convergence_jax.baseline.populations import populations
-from convergence_jax.baseline.reference import Reference, Stratum, drawn, judge
+from convergence_jax.baseline.reference import (
+    Reference,
+    Stratum,
+    at_least_as_heavy,
+    drawn,
+    heaviness_shown,
+    judge,
+)
 from convergence_jax.baseline.robust import clean_units, group_medians, scale_of
 from convergence_jax.baseline.transform import Transform, choose, identity
 
@@ -43,6 +50,9 @@ class Judged:
     baseline: Baseline
     score: Float
     p_value: Float
+
+
+Result = tuple[Judged, tuple[Stratum, ...], Int]
 
 
 @dataclass(frozen=True)
@@ -138,10 +148,10 @@ def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequ
         whole = _judged(levels, 0, kept, transform)
     stated = dict.fromkeys(names, "none") | transform.stated([names[j] for j in kept])
     stated |= {name: "left out" for j, name in enumerate(names) if j not in kept}
-    results, scores, p_values, pairs = [], {}, {}, []
-    for depth, level in enumerate(levels):
-        judged, strata, stratum = _judged(levels, depth, kept, transform) if depth else whole
-        results.append((judged, strata, stratum))
+    results = [whole] + [_judged(levels, depth, kept, transform) for depth in range(1, len(levels))]
+    results = _no_lighter_than_finer(results, len(kept))
+    scores, p_values, pairs = {}, {}, []
+    for level, (judged, _, stratum) in zip(levels, results, strict=True):
         pairs.append((judged.p_value, level.agent))
         scores[level.name] = _largest(judged.score, level.agent, agents)
         p_values[level.name] = _of_level(judged.p_value, level.agent, agents)
@@ -262,6 +272,22 @@ def _judged(
     back[order] = np.arange(n)
     judged = Judged(level, transform, kept, node[back], baseline, score[back], p_value[back])
     return judged, strata, stratum[back]
+
+
+def _no_lighter_than_finer(results: list[Result], features: int) -> list[Result]:
+    """Every level judged by laws at least as heavy as the finer levels show."""
+    shown: dict[str, float] = {}
+    adjusted = []
+    for judged, strata, stratum in reversed(results):
+        if shown:
+            p_value, strata = at_least_as_heavy(
+                judged.score, judged.p_value, strata, stratum, shown, features
+            )
+            judged = replace(judged, p_value=p_value)
+        for family, heaviness in heaviness_shown(strata).items():
+            shown[family] = max(shown.get(family, 0.0), heaviness)
+        adjusted.append((judged, strata, stratum))
+    return adjusted[::-1]
 
 
 def _unjudged(level: Level, transform: Transform, kept: Int) -> tuple[Judged, tuple[Stratum, ...], Int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from convergence_jax.baseline.tail import (
     elliptical,
     fit_tail,
     fitted,
+    independent,
     likeliest,
     sum_of_squares,
 )
@@ -165,6 +166,48 @@ def judge(
         jump = hidden.beyond(squared / core, noise_share, count.astype(float), d)
         p_value = np.where(stratum >= 0, np.maximum(p_value, jump), p_value)
     return score, p_value, tuple(laws), stratum
+
+
+def heaviness_shown(strata: tuple[Stratum, ...]) -> dict[str, float]:
+    """For each family the heaviness that a level lets its units have: the limit, or, of several strata, the largest nearly."""
+    shown: dict[str, float] = {}
+    for law in strata:
+        for tail in law.tails:
+            if tail.family in ("elliptical", "independent"):
+                heaviness = tail.heaviness_limit if len(strata) == 1 else tail.heaviness_plus
+                shown[tail.family] = max(shown.get(tail.family, 0.0), heaviness)
+    return shown
+
+
+def at_least_as_heavy(
+    score: Float,
+    p_value: Float,
+    strata: tuple[Stratum, ...],
+    stratum: Int,
+    least: dict[str, float],
+    features: int,
+) -> tuple[Float, tuple[Stratum, ...]]:
+    """P-values and laws after a finer level has shown heavier tails.
+
+    The union of groups has the tails of its groups, but where their centres are spread, its bulk
+    hides them.
+    """
+    result, laws = p_value.copy(), []
+    for k, law in enumerate(strata):
+        here = np.flatnonzero(stratum == k)
+        squared, tails = score[here] ** 2 * law.scale, list(law.tails)
+        bins = binned(squared[:: max(1, len(here) // _FIT_UNITS)])
+        for i, tail in enumerate(law.tails):
+            heaviness = round(least.get(tail.family, 0.0), 4)
+            if heaviness > tail.heaviness_limit:
+                table = (elliptical if tail.family == "elliptical" else independent)(features, heaviness)
+                likelihood, log_scale = best_scale(bins, table)
+                tails[i] = Tail(
+                    tail.family, tail.heaviness, tail.heaviness_plus, heaviness, log_scale, table, likelihood
+                )
+                result[here] = np.maximum(result[here], tails[i].beyond(squared))
+        laws.append(replace(law, tails=tuple(tails)))
+    return result, tuple(laws)
 
 
 def drawn(name: str, score: Float, stratum: Int, strata: tuple[Stratum, ...], cut: float) -> Reference:
