@@ -17,12 +17,23 @@ from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK, Format
 from convergence_jax.exact.sums import masked, no_terms, reshape_state, unless
 from convergence_jax.exact.superaccumulator import AccumulatorState
 from convergence_jax.exact.terms import format_of, terms
-from convergence_jax.exact.window import WINDOW_BITS, cut, deposit, exponent_field, offset, window_above
+from convergence_jax.exact.window import (
+    WINDOW_BITS,
+    cut,
+    deposit,
+    exponent_field,
+    fold_blocks,
+    offset,
+    window_above,
+)
 
 Array = Any
 
-_BLOCK = 1 << 16
-"""Elements in flight, so that what is made of them stays in the cache."""
+_BLOCK = 1 << 20
+"""Elements in flight in the fast way: temporaries above 32 MB would be new memory at every call."""
+
+_SMALL_BLOCK = 1 << 16
+"""The same in the slow way, which makes more of every element."""
 
 
 def segment_state(
@@ -83,7 +94,7 @@ def segment_state(
         ] | folded
 
     zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
-    high, rest, flaw = rows.fold(add_window, (zeros, zeros, jnp.int64(0)), x, segment_ids)
+    high, rest, flaw = rows.fold(_BLOCK, add_window, (zeros, zeros, jnp.int64(0)), x, segment_ids)
     parts = [[total & np.int64(DIGIT_MASK), total >> np.int64(DIGIT_BITS)] for total in (high, rest)]
     position = jnp.broadcast_to(low - np.int64(format.lsb), (rows.cells,))
     state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zeros, zeros, zeros)
@@ -101,7 +112,8 @@ def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> Accumula
     def add(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
         made = terms(block)
         lanes, *counts = sums
-        first = cell.astype(jnp.int64) * format.digits + made.chunk
+        exists = (cell >= 0) & (cell < rows.cells)
+        first = jnp.where(exists, cell.astype(jnp.int64), rows.cells) * format.digits + made.chunk
         for k, digit in enumerate(made.digits):  # digits of a term lie within its cell's
             lanes = _add(lanes, first + np.int64(k), digit)
         kinds = (made.nan, made.pos_inf, made.neg_inf)
@@ -113,12 +125,26 @@ def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> Accumula
 
     zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
     lanes = jnp.zeros(rows.cells * format.digits, dtype=jnp.int64)
-    lanes, *counts = rows.fold(add, (lanes, zeros, zeros, zeros), x, ids)
+    lanes, *counts = rows.fold(_SMALL_BLOCK, add, (lanes, zeros, zeros, zeros), x, ids)
     return AccumulatorState(group.normalize(lanes.reshape(rows.cells, format.digits)), *counts)
 
 
 def _add(totals: Array, cell: Array, values: Array) -> Array:
-    return totals.at[cell].add(values, mode="promise_in_bounds", wrap_negative_indices=False)
+    return totals.at[cell].add(values, mode="drop", wrap_negative_indices=False)
+
+
+def _flaw(block: Array, scale: Array, bits: int) -> Array:
+    """Zero if every element lies in the window."""
+
+    def look(part: Array) -> tuple[Array]:
+        return (cut(part, scale, bits)[2],)
+
+    def combine(a: tuple[Array], b: tuple[Array]) -> tuple[Array]:
+        return (a[0] | b[0],)
+
+    folded = fold_blocks(look, combine, block.reshape(1, -1, 1))
+    flaws = [lax.reduce(made, np.int64(0), lax.bitwise_or, (0, 1, 2)) for (made,), _ in folded]
+    return flaws[0] | flaws[-1]
 
 
 @dataclass(frozen=True)
@@ -133,22 +159,36 @@ class _Rows:
         return self.segments * self.columns
 
     def fold(
-        self, f: Callable[..., tuple[Array, ...]], carry: tuple[Array, ...], x: Array, ids: Array
+        self,
+        size: int,
+        f: Callable[..., tuple[Array, ...]],
+        carry: tuple[Array, ...],
+        x: Array,
+        ids: Array,
     ) -> tuple[Array, ...]:
-        """Fold ``f(carry, elements, cells)`` over blocks of rows; what has no cell comes as a zero."""
+        """Fold ``f(carry, elements, cells)`` over blocks of rows; the cell of some does not exist."""
         n = len(x)
-        block = min(n, max(1, _BLOCK // self.columns))
+        block = max(1, size // self.columns)
+        if n <= block:
+            return f(carry, x.reshape(-1), self._cells_of(ids))
 
         def step(i: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
             wanted = i * block
             start = jnp.minimum(wanted, n - block)  # the last block overlaps the one before
-            part = lax.dynamic_slice_in_dim(x, start, block)
-            id = lax.dynamic_slice_in_dim(ids, start, block)
             new = start + np.arange(block) >= wanted
-            counts = new & (id >= 0) & (id < self.segments)
-            part = jnp.where(counts[:, None], part, part.dtype.type(0))
-            cell = jnp.where(counts, id, 0).astype(jnp.int32)[:, None] * np.int32(self.columns)
-            cell = cell + np.arange(self.columns, dtype=np.int32)
-            return f(carry, part.reshape(-1), cell.reshape(-1))
+            part = lax.dynamic_slice_in_dim(x, start, block)
+            cells = self._cells_of(lax.dynamic_slice_in_dim(ids, start, block), new)
+            return f(carry, part.reshape(-1), cells)
 
         return lax.fori_loop(0, -(-n // block), step, carry)
+
+    def _cells_of(self, ids: Array, new: Array | None = None) -> Array:
+        if self.columns == 1 and new is None:
+            return ids
+        exists = (ids >= 0) & (ids < self.segments)
+        exists = exists if new is None else exists & new
+        first = jnp.where(exists, ids, 0).astype(jnp.int32) * np.int32(self.columns)
+        cells = jnp.where(
+            exists[:, None], first[:, None] + np.arange(self.columns, dtype=np.int32), np.int32(-1)
+        )
+        return cells.reshape(-1)
