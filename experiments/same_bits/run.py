@@ -102,8 +102,8 @@ def _others(table: pa.Table, orders: list[np.ndarray]) -> dict[str, int]:
     ids = np.unique(np.asarray(tail.dictionary.take(tail.indices)).astype(str), return_inverse=True)[1]
     for order in (o[o < len(hours)] for o in orders):
         rows = pa.table({"tail": ids[order], "hours": hours[order]})
-        query = "select avg(hours) from rows group by tail order by tail"
-        seen["DuckDB avg"].add(bits(duckdb.sql(query).fetchnumpy()["avg(hours)"]))
+        query = "select avg(hours) as mean from rows group by tail order by tail"
+        seen["DuckDB avg"].add(bits(duckdb.sql(query).fetchnumpy()["mean"]))
         grouped = polars.from_arrow(rows).group_by("tail").agg(polars.col("hours").mean()).sort("tail")
         seen["polars mean"].add(bits(grouped["hours"].to_numpy()))
         total = jax.ops.segment_sum(jnp.asarray(hours[order]), jnp.asarray(ids[order]), int(ids.max()) + 1)
