@@ -10,6 +10,6 @@ What the detection pipeline calls, all of it exact and independent of the order 
     Means in ticks, ties to even.
 ``reduce.merge_children(state, parents, num_parents)``, ``reduce.merge_upwards(state, parents)``
     A state of the finest groups to the states of every coarser level.
-``mesh.moments_by_segment``, ``mesh.sums_by_segment``
+``mesh.moments_by_segment``, ``mesh.sums_by_segment``, ``mesh.SpreadLeafSums``
     The same with the rows split over devices, to the same bits.
 """

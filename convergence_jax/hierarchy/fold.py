@@ -44,7 +44,8 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
     Raises
     ------
     ValueError
-        While tracing, if `arity` is below 2, or the leaves or the mask differ in length.
+        While tracing, if `arity` is below 2, the leaves or the mask differ in length, or JAX is not in 64-bit
+        mode.
 
     Notes
     -----
@@ -57,13 +58,17 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
 
     Examples
     --------
-    >>> import jax.numpy as jnp
-    >>> from convergence_jax.statistics.count import Count
-    >>> int(Count().present(reduce(Count(), jnp.array([1.0, 2.0, 3.0]))))
-    3
+    >>> import jax, numpy as np
+    >>> from convergence_jax.statistics.sums import Sum
+    >>> jax.config.update("jax_enable_x64", True)
+    >>> state = reduce(Sum(scale_bits=20), np.array([0.5, 0.25, 1e9]), where=np.array([True, True, False]))
+    >>> float(Sum(scale_bits=20).present(check(state)).total)
+    0.75
     """
     if not isinstance(arity, int) or arity < 2:
         raise ValueError(f"reduce: arity must be at least 2, got {arity}.")
+    if not jax.config.read("jax_enable_x64"):
+        raise ValueError('reduce: needs 64-bit mode: jax.config.update("jax_enable_x64", True).')
     size = _common_length(xs, where)
     if isinstance(stat, Collecting):
         return _collect(stat, xs, where)

@@ -30,7 +30,7 @@ def mesh_of(devices: Sequence[Any]) -> Mesh:
 
 
 def merge_over(axis: str, state: MomentsState) -> MomentsState:
-    """Merge the states of all devices along a mesh axis, inside ``shard_map``; every device gets the result."""
+    """Merge the states of all devices along a mesh axis, inside ``shard_map``; every device gets them."""
 
     def total(x: Array) -> Array:
         if x.dtype != jnp.uint32:
