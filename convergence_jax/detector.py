@@ -19,7 +19,7 @@ from convergence_jax.baseline.measure import measure
 from convergence_jax.data.digest import digest
 from convergence_jax.data.fleet import Fleet
 from convergence_jax.data.fleet_table import FleetIndex, FleetTable
-from convergence_jax.data.source import Batch, Source
+from convergence_jax.data.source import Batch, Selection, Source
 from convergence_jax.data.survey import Survey
 from convergence_jax.errors import InputError
 from convergence_jax.exact.fixed_point import FixedPoint
@@ -102,7 +102,10 @@ def detect(
         raise ValueError(f"detect: alpha must be between 0 and 1, got {alpha}.")
     if not jax.config.read("jax_enable_x64"):
         raise ValueError('detect: 64-bit mode is off: call jax.config.update("jax_enable_x64", True) first.')
-    run = _Run(source, agent, tuple(levels), tuple(features), time, until, devices, progress)
+    if not 1 <= devices <= jax.device_count():
+        raise InputError(f"devices: {devices} asked for, there are {jax.device_count()}.")
+    selection = Selection(agent, tuple(levels), tuple(features), None if until is None else time)
+    run = _Run(source, selection, until, devices, progress)
     chosen = run.choose_lifts(dict(lifts or {}))
     before, after = run.accumulate(chosen)
     with run.stage("decide"):
@@ -124,24 +127,14 @@ class _Run:
     """One detection as it goes: counters and the clock."""
 
     def __init__(
-        self,
-        source: Source,
-        agent: str,
-        levels: tuple[str, ...],
-        features: tuple[str, ...],
-        time: str | None,
-        until: str | None,
-        devices: int,
-        progress: Progress | None,
+        self, source: Source, selection: Selection, until: str | None, devices: int, progress: Progress | None
     ) -> None:
-        self.source, self.features, self.levels, self.devices = source, features, levels, devices
-        self.columns = {"agent": agent, "levels": levels, "features": features}
-        self.period = {} if until is None else {"time": time, "until": until}
+        self.source, self.selection, self.until, self.devices = source, selection, until, devices
+        self.features = selection.features
         self.progress = progress or (lambda stage, done: None)
         self.seconds: dict[str, float] = {}
         self.rows = 0
         self.rejected: Counter[str] = Counter()
-        self.bytes_to_device = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -154,7 +147,14 @@ class _Run:
 
     def batches(self, stage: str) -> Iterator[Batch]:
         """Read the source from the beginning."""
-        for batch in self.source.batches(**self.columns, **self.period):
+        chosen = self.selection
+        for batch in self.source.batches(
+            agent=chosen.agent,
+            levels=chosen.levels,
+            features=chosen.features,
+            time=chosen.time,
+            until=self.until,
+        ):
             yield batch
             self.progress(stage, batch.done)
 
@@ -175,8 +175,10 @@ class _Run:
 
     def accumulate(self, moments: Moments) -> tuple[Fleet | None, Fleet]:
         """States of the baseline period, if there is one, and of the rest."""
-        index = FleetIndex(self.levels)
-        tables = [FleetTable(index, moments, self.devices) for _ in range(2 if self.period else 1)]
+        index = FleetIndex(self.selection.levels)
+        tables = [
+            FleetTable(index, moments, jax.devices()[: self.devices]) for _ in range(2 if self.until else 1)
+        ]
         self.nonzero = np.zeros(len(self.features), dtype=np.int64)
         self.rounded_to_zero = np.zeros(len(self.features), dtype=np.int64)
         with self.stage("accumulate"):
@@ -189,14 +191,14 @@ class _Run:
                 f"{self.source.name}: none of its {self.rows} rows can be used: {dict(self.rejected)}."
             )
         for table, side in zip(tables, ("before", "from"), strict=False):
-            if self.period and not table.rows:
+            if self.until and not table.rows:
                 raise InputError(
-                    f"{self.source.name}: no usable row {side} {self.period['until']}; "
+                    f"{self.source.name}: no usable row {side} {self.until}; "
                     "give another end of the baseline period."
                 )
         with self.stage("roll up"):
             fleets = [table.finish() for table in tables]
-        return (fleets[0], fleets[1]) if self.period else (None, fleets[0])
+        return (fleets[0], fleets[1]) if self.until else (None, fleets[0])
 
     def _add(self, batch: Batch, moments: Moments, index: FleetIndex, tables: list[FleetTable]) -> None:
         lifted = [lift.lift(column) for lift, column in zip(moments.lifts, batch.values, strict=True)]
@@ -241,8 +243,9 @@ class _Run:
                 "device": device.device_kind,
                 "devices": self.devices,
                 "processes": [os.getpid()],
-                "kernel_launches": None,  # XLA does not report them
-                "bytes_to_device": self.bytes_to_device,
+                # XLA reports neither.
+                "kernel_launches": None,
+                "bytes_to_device": None,
             },
             "input": {
                 "name": self.source.name,
@@ -250,8 +253,10 @@ class _Run:
                 "agents": len(after.agents),
                 "agents_in_several_groups": int(np.count_nonzero(leaves > 1)),
                 "rejected": dict(sorted(self.rejected.items())),
-                **self.columns,
-                **self.period,
+                "agent": self.selection.agent,
+                "levels": list(self.selection.levels),
+                "features": list(self.features),
+                "baseline_until": self.until,
             },
             "lift": {
                 name: {

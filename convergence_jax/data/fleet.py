@@ -1,11 +1,13 @@
 """`Fleet`: all that is known of a fleet, exactly and in canonical order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from convergence_jax.exact import digits
+from convergence_jax.hierarchy import mesh
 from convergence_jax.hierarchy.leaf_sums import mean_ticks
 from convergence_jax.hierarchy.reduce import merge_upwards
 from convergence_jax.hierarchy.segment_moments import moments_by_segment
@@ -129,7 +131,7 @@ def build_levels(
     parents: list[np.ndarray],
     observations: MomentsState,
     units: Units,
-    devices: int,
+    devices: Sequence[Any],
 ) -> list[FleetLevel]:
     """Every level from the states of the finest.
 
@@ -141,8 +143,8 @@ def build_levels(
         Of the finest groups, in the order of their labels.
     units : Units
         Of the finest level.
-    devices : int
-        Devices to spread the work over.
+    devices : sequence of jax.Device
+        To spread the work over.
     """
     everything = merge_upwards(observations, parents[1:], [len(label) for label in labels])
     levels: list[FleetLevel] = []
@@ -159,7 +161,7 @@ def build_levels(
 
 
 def group_moments(
-    moments: Moments, ticks: np.ndarray, group: np.ndarray, groups: int, devices: int
+    moments: Moments, ticks: np.ndarray, group: np.ndarray, groups: int, devices: Sequence[Any]
 ) -> MomentsState:
     """Moments of each group, on the host.
 
@@ -169,22 +171,27 @@ def group_moments(
         Lifted values.
     group : Int64[ndarray, "rows"]
         Group of each row.
-    groups, devices : int
-        Number of groups, and of devices to spread the rows over.
+    groups : int
+        Number of groups.
+    devices : sequence of jax.Device
+        To spread the rows over.
     """
     # Sizes are compiled in: few classes of them, so that all batches and levels share one executable.
     capacity = max(64, 1 << (groups - 1).bit_length())
     rows = _FEW_ROWS if len(group) <= _FEW_ROWS else _ROWS if capacity <= _FEW_GROUPS else 4 * _ROWS
     ticks = ticks.astype(np.int64 if moments.wide else np.int32, copy=False)
-    lanes = None
+    lanes = map_arrays(lambda x: x.astype(np.int64), moments.empty((groups,)))
     for start in range(0, len(group), rows):
         part, where = ticks[:, start : start + rows], group[start : start + rows]
         missing = rows - len(where)
         part = np.pad(part, ((0, 0), (0, missing)))
         where = np.pad(where, (0, missing), constant_values=-1)
-        state = moments_by_segment(moments, part, where, capacity)
+        if len(devices) > 1:
+            state = mesh.moments_by_segment(moments, part, where, capacity, devices=devices)
+        else:
+            state = moments_by_segment(moments, part, where, capacity)
         held = map_arrays(lambda x: np.asarray(x)[:groups].astype(np.int64), state)
-        lanes = held if lanes is None else map_arrays(np.add, lanes, held)
+        lanes = map_arrays(np.add, lanes, held)
     return digits_of(lanes, moments)
 
 

@@ -1,13 +1,14 @@
 """From a stream of rows to the states of a `Fleet`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from convergence_jax.data.coding import Coder, pair, positions, unpair
 from convergence_jax.data.fleet import Fleet, Path, Units, build_levels, digits_of, group_moments
-from convergence_jax.hierarchy.leaf_sums import LeafSums
+from convergence_jax.hierarchy.mesh import SpreadLeafSums
 from convergence_jax.statistics.moments import Moments
 from convergence_jax.statistics.state import map_arrays
 
@@ -57,12 +58,12 @@ class FleetTable:
         Rows merged so far.
     """
 
-    def __init__(self, index: FleetIndex, moments: Moments, devices: int = 1) -> None:
+    def __init__(self, index: FleetIndex, moments: Moments, devices: Sequence[Any]) -> None:
         self._index = index
         self._moments = moments
         self._devices = devices
         self.rows = 0
-        self._leaves = LeafSums(moments)
+        self._leaves = SpreadLeafSums(moments, devices)
         self._groups = map_arrays(_as_lanes, moments.empty((0,)))
 
     def add(self, leaf: np.ndarray, group: np.ndarray, ticks: np.ndarray) -> None:
