@@ -12,9 +12,10 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- output: detect -->\n```text\n)(.*?)(```)", re.DOTALL)
 
 
-def timeless(text: str) -> list[str]:
-    """Lines without the one that differs from run to run."""
-    return [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("seconds ")]
+def timeless(text: str) -> str:
+    """Without what differs from run to run or from one terminal to another: seconds, q-values, line ends."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("seconds ")]
+    return " ".join(re.sub(r"\bq [\d.e+-]+", "q", "\n".join(lines)).split())
 
 
 def main(log: Path, write: bool) -> None:
