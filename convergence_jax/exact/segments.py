@@ -126,7 +126,9 @@ def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> Accumula
     zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
     lanes = jnp.zeros(rows.cells * format.digits, dtype=jnp.int64)
     lanes, *counts = rows.fold(_SMALL_BLOCK, add, (lanes, zeros, zeros, zeros), x, ids)
-    return AccumulatorState(group.normalize(lanes.reshape(rows.cells, format.digits)), *counts)
+    # In batches: the fast way shares this way's memory, and more of it would be new at every call.
+    digits = lax.map(group.normalize, lanes.reshape(rows.cells, format.digits), batch_size=256)
+    return AccumulatorState(digits, *counts)
 
 
 def _add(totals: Array, cell: Array, values: Array) -> Array:
