@@ -8,16 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from convergence_jax.statistics import float_bits
 from convergence_jax.statistics.arrays import as_array, expand_mask, namespace, one_hot, tabulate, zero_unless
 from convergence_jax.statistics.faults import Faults, any_fault, no_faults, total_faults
-from convergence_jax.statistics.float_bits import (
-    EXPONENT_BIAS,
-    MAGNITUDE_MASK,
-    MANTISSA_BITS,
-    float64_bits,
-    floats,
-    is_nan,
-)
 from convergence_jax.statistics.state import map_arrays, require_same, state, static
 
 Array = Any
@@ -114,16 +107,16 @@ class Quantiles:
 
     @property
     def _first_code(self) -> int:
-        return (self.low_exponent + EXPONENT_BIAS) << self.mantissa_bits
+        return (self.low_exponent + float_bits.EXPONENT_BIAS) << self.mantissa_bits
 
     def _index(self, x: Array) -> tuple[Array, Faults]:
         """Position in the table, -1 for NaN."""
-        bits = float64_bits(x)
+        bits = float_bits.float64_bits(x)
         xp = namespace(bits)
-        code = (bits & MAGNITUDE_MASK) >> np.int64(MANTISSA_BITS - self.mantissa_bits)
+        code = (bits & float_bits.MAGNITUDE_MASK) >> np.int64(float_bits.MANTISSA_BITS - self.mantissa_bits)
         rank = xp.clip(code - np.int64(self._first_code - 1), np.int64(0), np.int64(self._one_sign + 1))
         index = np.int64(self._one_sign + 1) + xp.where(bits < 0, -rank, rank)
-        nan = is_nan(bits)
+        nan = float_bits.is_nan(bits)
         none = xp.zeros(bits.shape, dtype=xp.int64)
         return xp.where(nan, np.int64(-1), index), Faults(nan.astype(xp.int64), none, none)
 
@@ -193,11 +186,16 @@ class Quantiles:
     def _table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower end, answer and upper end of every bin."""
         codes = np.int64(self._first_code) + np.arange(self._one_sign + 1, dtype=np.int64)
-        edges = codes << np.int64(MANTISSA_BITS - self.mantissa_bits)
-        low, high = floats(edges[:-1]), floats(edges[1:] - 1)  # the largest float in the bin
-        middle = floats(edges[:-1] + (np.int64(1) << np.int64(MANTISSA_BITS - self.mantissa_bits - 1)))
-        smallest = floats(edges[:1] - 1)
-        largest = floats(edges[-1:])
+        edges = codes << np.int64(float_bits.MANTISSA_BITS - self.mantissa_bits)
+        low, high = (
+            float_bits.floats(edges[:-1]),
+            float_bits.floats(edges[1:] - 1),
+        )  # the largest float in the bin
+        middle = float_bits.floats(
+            edges[:-1] + (np.int64(1) << np.int64(float_bits.MANTISSA_BITS - self.mantissa_bits - 1))
+        )
+        smallest = float_bits.floats(edges[:1] - 1)
+        largest = float_bits.floats(edges[-1:])
         inf = np.array([np.inf])
         lower = np.concatenate([-inf, -high[::-1], -smallest, low, largest])
         upper = np.concatenate([-largest, -low[::-1], smallest, high, inf])

@@ -15,7 +15,6 @@ def root_ratio(numerator: int, radicand: int) -> float:
     shift = max(0, radicand.bit_length() - square.bit_length() + 130) // 2
     root = isqrt((square << (2 * shift)) // radicand)
     exact = root * root * radicand == square << (2 * shift)
-    magnitude = (2 * root + (not exact)) / (
-        1 << (shift + 1)
-    )  # Python rounds a quotient of integers correctly
+    # Python rounds a quotient of integers correctly.
+    magnitude = (2 * root + (not exact)) / (1 << (shift + 1))
     return magnitude if numerator >= 0 else -magnitude

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 import convergence_jax as cj
+from convergence_jax.exact.constants import FLOAT32
 from convergence_jax.statistics.law import Removable
 from convergence_jax.statistics.sums import Sum, SumState
 from convergence_jax.testing import laws, strategies
@@ -137,3 +138,14 @@ def test_the_laws_catch_a_broken_statistic(verb):
     laws.check_laws(_Broken("none"), sample)
     with pytest.raises(AssertionError, match="_Broken"):
         laws.check_laws(_Broken(verb), sample)
+
+
+def test_folding_without_64_bit_mode_says_what_to_do():
+    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+        cj.reduce(cj.Count(), np.zeros(3, dtype=np.float32))
+
+
+def test_float32_sums_next_to_a_subnormal_count_nothing_twice():
+    xs = np.array([1.0, 4.0, 1e-45], dtype=np.float32)
+    stat = cj.Superaccumulator(FLOAT32)
+    assert bits(cj.reduce(stat, xs)) == bits(stat.collect(xs))
