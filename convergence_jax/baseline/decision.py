@@ -3,116 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convergence_jax.baseline.distance import Baseline, Float, Int, Units
+from convergence_jax.baseline.conformal import compare, least_rejections, varying
+from convergence_jax.baseline.distance import Float, Int, Units, nowhere
 from convergence_jax.baseline.level import Level
 from convergence_jax.baseline.multiplicity import q_values, smallest_times_number
 from convergence_jax.baseline.populations import populations
 from convergence_jax.baseline.reference import (
-    Reference,
     Stratum,
     at_least_as_heavy,
     drawn,
+    drawn_against,
     heaviness_shown,
     judge,
 )
 from convergence_jax.baseline.robust import clean_units, group_medians, scale_of
 from convergence_jax.baseline.transform import Transform, choose, identity
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One feature of an unusual agent.
-
-    `value` and `expected` are in the feature's own unit, `deviation` in standard deviations
-    of an agent with as many observations, `share` the part of the squared distance that the feature makes.
-    """
-
-    feature: str
-    value: float
-    expected: float
-    deviation: float
-    share: float
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One level after the decision: its units in their original order, and what explains them."""
-
-    level: Level
-    transform: Transform
-    kept: Int
-    node: Int
-    baseline: Baseline
-    score: Float
-    p_value: Float
-
+from convergence_jax.baseline.verdict import Decision, Explanation, Judged
 
 Result = tuple[Judged, tuple[Stratum, ...], Int]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Who is unusual, how sure that is, and why.
-
-    Parameters
-    ----------
-    alpha : float
-        The false discovery rate over agents.
-    method : str
-        The rule, in a sentence.
-    assumes : list of str
-        What the rate rests on.
-    flagged : bool[agents]
-        The agents called unusual.
-    scores, p_values : dict of float64[agents]
-        For each level, the largest score and the p-value of the agent's units there (times their number); NaN
-        where it has none.
-    q_value : float64[agents]
-        The smallest rate at which the agent would be flagged.
-    least_rejections : int or None
-        The fewest agents the rule can flag, where it cannot flag fewer than some.
-    reference : list of Reference
-        For each level, what is needed to draw it.
-    transforms : dict of str
-        For each feature, the transform it went through, in words.
-    """
-
-    alpha: float
-    method: str
-    assumes: list[str]
-    flagged: NDArray[np.bool_]
-    scores: dict[str, Float]
-    p_values: dict[str, Float]
-    q_value: Float
-    least_rejections: int | None
-    reference: list[Reference]
-    transforms: dict[str, str]
-    features: list[str]
-    judged: list[Judged] = field(repr=False, default_factory=list)
-
-    def most_unusual_unit(self, agent: int) -> tuple[int, int] | None:
-        """Level and unit in which the agent has its smallest p-value; None if it has no unit."""
-        best: tuple[float, float, int, int] | None = None
-        for k, judged in enumerate(self.judged):
-            low, high = np.searchsorted(judged.level.agent, [agent, agent + 1])
-            for i in range(int(low), int(high)):
-                rank = (float(judged.p_value[i]), -float(judged.score[i]), k, i)
-                best = rank if best is None or rank < best else best
-        return None if best is None else (best[2], best[3])
-
-    def explain(self, agent: int) -> list[Explanation]:
-        """What makes the agent unusual, where it is most so, the heaviest feature first.
-
-        The squared distance is split by Garthwaite and Koch's partition (2016): into squares of the uncorrelated
-        variables that are closest to the standardised features, one each.
-        """
-        where = self.most_unusual_unit(agent)
-        return [] if where is None else _explained(self.judged[where[0]], where[1], self.features)
 
 
 def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequence[str]) -> Decision:
@@ -178,6 +90,77 @@ def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequ
     )  # fmt: skip
 
 
+def decide_against_baseline(
+    before_levels: Sequence[Level],
+    after_levels: Sequence[Level],
+    agents: int,
+    *,
+    alpha: float,
+    features: Sequence[str],
+) -> Decision:
+    """Decide which agents of a later period are unlike the units of an earlier one.
+
+    Parameters
+    ----------
+    before_levels, after_levels : sequence of Level
+        Levels of both periods, whose units name the same agents.
+    agents, alpha, features
+        As for :func:`decide`.
+
+    Returns
+    -------
+    Decision
+        With `least_rejections`. Nobody is flagged where the earlier period has too few units.
+
+    Raises
+    ------
+    ValueError
+        As :func:`decide`, and if the periods have not the same levels.
+    """
+    for levels in (before_levels, after_levels):
+        _checked(levels, alpha, features)
+    if [level.name for level in before_levels] != [level.name for level in after_levels]:
+        raise ValueError("decide_against_baseline: both periods need the same levels.")
+    names, kept = list(features), varying(before_levels[0])
+    transform = identity(np.zeros(len(kept)))
+    stated = {name: "none" if j in kept else "left out" for j, name in enumerate(names)}
+    assumes = [CONSTANT.format(names[j]) for j in range(len(names)) if j not in kept]
+    judged, compared = [], []
+    for depth, level in enumerate(after_levels):
+        found = compare(before_levels, after_levels, depth, kept)
+        compared.append(found)
+        judged.append(Judged(level, transform, kept, found.node, found.baseline, found.score, found.p_value))
+    unit_agent = np.concatenate([level.agent for level in after_levels])
+    combined = smallest_times_number(
+        np.concatenate([found.p_value for found in compared]), unit_agent, agents
+    )
+    q_value = q_values(combined)
+    flagged = q_value <= alpha
+    units = np.bincount(unit_agent, minlength=agents)
+    fewest = int(units[units > 0].min(initial=1)) if len(unit_agent) else 1
+    least = least_rejections(fewest, agents, min(found.least for found in compared), alpha)
+    if least > agents:
+        assumes.insert(0, f"the earlier period is too small to flag anyone: fewer than {least} agents in all")
+    cut = float(combined[flagged].max()) / fewest if flagged.any() else alpha / max(agents, 1) / fewest
+    return Decision(
+        alpha, METHOD_AGAINST, ASSUMES_AGAINST + assumes, flagged,
+        {j.level.name: _largest(j.score, j.level.agent, agents) for j in judged},
+        {j.level.name: _of_level(j.p_value, j.level.agent, agents) for j in judged},
+        q_value, least,
+        [drawn_against(j.level.name, j.score, found.calibration, cut) for j, found in zip(judged, compared, strict=True)],
+        stated, names, judged,
+    )  # fmt: skip
+
+
+METHOD_AGAINST = (
+    "Conformal p-values of each agent's later mean among the earlier means of the other agents, by distance from a robust "
+    "baseline of other agents; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
+)
+ASSUMES_AGAINST = [
+    "an agent that has not changed is exchangeable with the other agents of the earlier period",
+    "the number of observations is alike in both periods",
+]
+CONSTANT = "{} has one value in nine tenths of the agents: left out"
 METHOD = (
     "Robust distance of each agent's mean from its group without itself, in the covariance between agents plus its own "
     "noise; p-values from the most conservative of three heavy-tailed laws fitted to the inner nine tenths of the units, "
@@ -237,9 +220,7 @@ def _features_judged(levels: Sequence[Level], names: list[str]) -> tuple[Int, Tr
         residuals = inner - group_medians(inner, codes, starts)[codes]
     varies = scale_of(values) > 0 if len(values) else np.zeros(len(names), bool)
     kept = np.flatnonzero(varies)
-    assumes = [
-        f"{names[j]} has one value in nine tenths of the agents: left out" for j in np.flatnonzero(~varies)
-    ]
+    assumes = [CONSTANT.format(names[j]) for j in np.flatnonzero(~varies)]
     transform = choose(values[:, kept], residuals[:, kept])
     if (
         transform.side.any() and populations(values[:, kept]).any()
@@ -292,13 +273,8 @@ def _no_lighter_than_finer(results: list[Result], features: int) -> list[Result]
 
 def _unjudged(level: Level, transform: Transform, kept: Int) -> tuple[Judged, tuple[Stratum, ...], Int]:
     n, d = len(level.agent), len(kept)
-    zero = np.zeros((1, d, d))
-    empty = Baseline(
-        np.zeros(1, np.int64), np.zeros(1), np.zeros((1, d)), zero, zero, np.zeros(1), zero, np.zeros((1, d)),
-        np.zeros(1, np.int64),
-    )  # fmt: skip
-    nowhere = np.full(n, -1)
-    return Judged(level, transform, kept, np.zeros(n, np.int64), empty, np.zeros(n), np.ones(n)), (), nowhere
+    nobody = np.zeros(n, np.int64)
+    return Judged(level, transform, kept, nobody, nowhere(d), np.zeros(n), np.ones(n)), (), nobody - 1
 
 
 def _units(levels: Sequence[Level], depth: int, kept: Int, transform: Transform) -> tuple[Units, Int]:
@@ -349,27 +325,4 @@ def _of_level(p_value: Float, agent: Int, agents: int) -> Float:
     return result
 
 
-def _explained(judged: Judged, unit: int, names: list[str]) -> list[Explanation]:
-    level, kept, transform = judged.level, judged.kept, judged.transform
-    baseline, node, inverse = judged.baseline, judged.node[unit], 1.0 / level.count[unit]
-    d = len(kept)
-    values = level.mean[unit]
-    result = [Explanation(name, float(v), float(v), 0.0, 0.0) for name, v in zip(names, values, strict=True)]
-    if d == 0 or baseline.rank[node] == 0:
-        return result
-    away = transform(values[None, kept])[0] - baseline.centre[node]
-    between = baseline.covariance[node] - baseline.within[node] * baseline.mean_inverse_count[node]
-    diagonal = np.maximum(np.diag(between), 0.0) + np.diag(baseline.within[node]) * inverse
-    spread = np.sqrt(np.maximum(diagonal, 1e-300))
-    matrix = between + baseline.within[node] * inverse
-    eigenvalues, vectors = np.linalg.eigh(matrix / spread[:, None] / spread[None, :])
-    root = np.where(eigenvalues > 1e-9 * d, 1.0 / np.sqrt(np.maximum(eigenvalues, 1e-300)), 0.0)
-    standard = np.where(diagonal > 1e-290, away / spread, 0.0)
-    parts = ((vectors * root) @ (vectors.T @ standard)) ** 2
-    expected = transform.inverse(baseline.centre[node][None])[0]
-    total = parts.sum() or 1.0
-    for k, j in enumerate(kept):
-        result[j] = Explanation(
-            names[j], float(values[j]), float(expected[k]), float(standard[k]), float(parts[k] / total)
-        )
-    return sorted(result, key=lambda part: (-part.share, names.index(part.feature)))
+__all__ = ["Decision", "Explanation", "Judged", "decide", "decide_against_baseline"]

@@ -26,7 +26,7 @@ class Units:
     inverse_count : float64[n]
         One over its number of observations.
     group : int64[n]
-        Group, ascending; every group from 0 to ``G - 1`` occurs.
+        Group from 0 to ``G - 1``, ascending.
     starts : int64[G]
         First unit of each group.
     ancestors : tuple of int64[G]
@@ -107,6 +107,14 @@ def fit(units: Units, clean: NDArray[np.bool_]) -> Baseline:
     basis, noise, rank = _bases(covariance, within)
     rank[size < d + 2] = 0
     return Baseline(node, size, centre, covariance, within, inverse / some, basis, noise, rank)
+
+
+def nowhere(features: int) -> Baseline:
+    """One node that holds no units: rank zero, every distance zero."""
+    d, none = features, np.zeros(1)
+    square, line = np.zeros((1, d, d)), np.zeros((1, d))
+    nodes = np.zeros(1, np.int64)
+    return Baseline(nodes, none, line, square, square, none, square, line, nodes)
 
 
 def squared_distances(units: Units, clean: NDArray[np.bool_], baseline: Baseline) -> tuple[Float, Float]:
@@ -193,8 +201,13 @@ def _group_sums(units: Units, clean: NDArray[np.bool_]) -> tuple[Float, Float, F
     weight = clean.astype(float)
     starts, groups = units.starts, len(units.starts)
 
+    filled = np.append(starts[1:], n) > starts
+
     def sums(rows: Float) -> Float:
-        return np.add.reduceat(rows, starts, axis=0)
+        result = np.zeros((groups, *rows.shape[1:]))
+        if filled.any():  # reduceat would give an empty segment its first neighbour
+            result[filled] = np.add.reduceat(rows, starts[filled], axis=0)
+        return result
 
     kept = units.values * weight[:, None]
     if groups * 256 < n:

@@ -229,6 +229,20 @@ def drawn(name: str, score: Float, stratum: Int, strata: tuple[Stratum, ...], cu
     return Reference(name, edges, counts, expected, min(thresholds), strata)
 
 
+def drawn_against(name: str, score: Float, calibration: Float, cut: float) -> Reference:
+    """Histogram of later scores, the earlier ones as what was expected."""
+    top = max(float(np.quantile(calibration, 0.995)) * 1.5 if len(calibration) else 1.0, 1e-6)
+    edges = np.linspace(0.0, top, 49)
+    counts = np.histogram(np.minimum(score, top), edges)[0].astype(float)
+    expected = np.histogram(np.minimum(calibration, top), edges)[0] * (len(score) / max(len(calibration), 1))
+    larger = (
+        int(np.floor(cut * (1 + len(calibration)))) - 1
+    )  # earlier scores that may lie at least as far out
+    ordered = np.sort(calibration)
+    threshold = float(ordered[len(ordered) - 1 - larger]) if 0 <= larger < len(ordered) else np.inf
+    return Reference(name, edges, counts, expected, threshold, ())
+
+
 def _strata(noise_share: Float, count: Int, decided: NDArray[np.bool_]) -> Int:
     """Up to four strata of units by how much the shape of their own noise can show.
 
