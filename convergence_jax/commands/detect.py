@@ -2,6 +2,8 @@
 
 import dataclasses
 import shlex
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +63,8 @@ def detect(config: DetectConfig, out: str | Path | None, fail_on_flag: bool) -> 
     with ResultDirectory(out) as results:
         if config.input is not None:
             start_jax(config.backend, config.devices)
-        result = _run(config, source, lifts, chosen, results)
-    _summarise(result, results.path)
+        result, agents = _run(config, source, lifts, chosen, results)
+    _summarise(result, agents, results.path)
     return FLAGGED if fail_on_flag and result["decision"]["flagged"] else 0
 
 
@@ -102,7 +104,7 @@ def _run(
     lifts: dict[str, FixedPoint],
     chosen: str,
     results: ResultDirectory,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Any]:
     """Detect, and put the files of the result in their directory."""
     from convergence_jax.detector import detect as find
 
@@ -136,7 +138,7 @@ def _run(
         dataclasses.replace(detection, result=result), command=result["command"], subject=source.name
     )
     results.write_text("report.html", render(page))
-    return result
+    return result, detection.agents
 
 
 def command(config: DetectConfig) -> str:
@@ -199,20 +201,24 @@ def _lifts(config: DetectConfig) -> dict[str, FixedPoint]:
     return lifts
 
 
-def _summarise(result: dict[str, Any], path: Path | None) -> None:
+def _summarise(result: dict[str, Any], agents: Any, path: Path | None) -> None:
     """The verdict first, then what it rests on and where the rest is."""
     from rich.console import Console
 
     inputs, decision = result["input"], result["decision"]
     flagged = decision["flagged"]
-    say = Console(highlight=False, soft_wrap=True, markup=False).print
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    say, width = console.print, console.width
     verdict = f"{flagged:,} of {inputs['agents']:,} agents flagged at error rate {decision['alpha']:g}"
     say(
         verdict
         if flagged
         else f"Nobody of {inputs['agents']:,} agents flagged at error rate {decision['alpha']:g}"
     )
-    say(f"  method    {decision['method']}")
+    lines = textwrap.wrap(decision["method"], width=min(100, width) - 12)
+    say("  method    " + ("\n" + " " * 12).join(lines))
+    for index, line in enumerate(_worst(agents, inputs["levels"])):
+        say(f"  {'unusual' if not index else '':<10}{line}")
     rejected = inputs["rejected"]
     say(f"  rows      {inputs['rows']:,}, rejected {sum(rejected.values()):,}" + _reasons(rejected))
     if "planted" in result:
@@ -224,6 +230,16 @@ def _summarise(result: dict[str, Any], path: Path | None) -> None:
     say(f"  digest    {result['digest']}")
     say(f"  seconds   {sum(result['seconds'].values()):.1f}")
     say(f"  report    {path}/report.html")
+
+
+def _worst(agents: Any, levels: Sequence[str]) -> list[str]:
+    """The flagged agents with the smallest q-values, five at most, each with its group."""
+    flagged = agents.filter(agents["flagged"]).sort_by([("q_value", "ascending"), ("agent", "ascending")])
+    rows = flagged.slice(0, 5).to_pylist()
+    return [
+        f"{'/'.join([row['agent'], *(str(row[name]) for name in levels)])}  q {row['q_value']:.2g}"
+        for row in rows
+    ]
 
 
 def _reasons(rejected: dict[str, int]) -> str:
