@@ -22,6 +22,9 @@ Array = Any
 
 CHUNKS_A_PASS = 4
 
+_BELOW = CHUNKS_A_PASS - 1
+"""Lanes below the lowest chunk, always zero."""
+
 _ZERO = np.int64(0)
 
 
@@ -52,20 +55,21 @@ def chunk_sum(make: Callable[..., Terms], format: Format, *arrays: Array) -> Acc
     def add_chunks(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         pending, lanes = carry
         top = jnp.max(jnp.where(pending, index, _ZERO))
-        start = jnp.maximum(top - np.int64(CHUNKS_A_PASS - 1), _ZERO)
+        # May begin below the lowest chunk: passes must not overlap, or terms would count twice.
+        start = top - np.int64(_BELOW)
         # Behind the barrier, or XLA decodes once in front of the loop and keeps five words an element.
         inputs, start = lax.optimization_barrier((arrays, start))
         sums = _pass(make, start, *inputs)
         zero = jnp.zeros_like(start)
-        at = (zero, zero, start)
+        at = (zero, zero, start + np.int64(_BELOW))
         here = lax.dynamic_slice(lanes, at, sums.shape)
         lanes = lax.dynamic_update_slice(lanes, here + sums, at)
         return pending & ((index < start) | (index >= start + np.int64(CHUNKS_A_PASS))), lanes
 
-    room = format.digits + 2 * CHUNKS_A_PASS  # no pass begins so high that its digits leave the lanes
+    room = _BELOW + format.digits + 2 * CHUNKS_A_PASS  # no pass leaves the lanes on either side
     lanes = jnp.zeros((outer, inner, room), dtype=jnp.int64)
     _, lanes = lax.while_loop(more, add_chunks, (occurs, lanes))
-    return AccumulatorState(group.normalize(lanes[..., : format.digits]), *counts)
+    return AccumulatorState(group.normalize(lanes[..., _BELOW : _BELOW + format.digits]), *counts)
 
 
 def _survey(make: Callable[..., Terms], format: Format, *arrays: Array) -> tuple[Array, list[Array]]:
