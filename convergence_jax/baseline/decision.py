@@ -210,23 +210,25 @@ def _checked(levels: Sequence[Level], alpha: float, features: Sequence[str]) -> 
 
 def _features_judged(levels: Sequence[Level], names: list[str]) -> tuple[Int, Transform, list[str]]:
     """The features that vary, their transforms, and what is assumed of the others."""
-    values, finest = levels[0].mean, levels[-1]
-    order = np.argsort(finest.group, kind="stable")
-    group, codes = np.unique(finest.group[order], return_inverse=True)
-    inner = finest.mean[order]
-    residuals = inner
-    if len(group) > 1:
-        starts = np.searchsorted(codes, np.arange(len(group)))
-        residuals = inner - group_medians(inner, codes, starts)[codes]
+    values = levels[0].mean
     varies = scale_of(values) > 0 if len(values) else np.zeros(len(names), bool)
     kept = np.flatnonzero(varies)
     assumes = [CONSTANT.format(names[j]) for j in np.flatnonzero(~varies)]
-    transform = choose(values[:, kept], residuals[:, kept])
+    transform = choose(values[:, kept], lambda j: _residual(levels[-1], kept[j]))
     if (
         transform.side.any() and populations(values[:, kept]).any()
     ):  # what looks skewed are several populations
         transform = identity(transform.centre)
     return kept, transform, assumes
+
+
+def _residual(finest: Level, feature: int) -> Float:
+    """One feature of the finest units less the median of their group."""
+    order = np.argsort(finest.group, kind="stable")
+    group, codes = np.unique(finest.group[order], return_inverse=True)
+    column = finest.mean[order][:, [feature]]
+    starts = np.searchsorted(codes, np.arange(len(group)))
+    return (column - group_medians(column, codes, starts)[codes])[:, 0]
 
 
 def _judged(
@@ -296,8 +298,9 @@ def _units(levels: Sequence[Level], depth: int, kept: Int, transform: Transform)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(freedom)))
     ordered = values[order]
-    slope = transform.slope(transform.inverse(group_medians(ordered, group[order], starts)))
-    within = within * slope[:, :, None] * slope[:, None, :]
+    if transform.side.any() and within.any():
+        slope = transform.slope(transform.inverse(group_medians(ordered, group[order], starts)))
+        within = within * slope[:, :, None] * slope[:, None, :]
     units = Units(ordered, 1.0 / level.count[order], group[order], starts, tuple(ancestors), within, freedom)
     return units, order
 

@@ -36,11 +36,13 @@ def populations(values: Float) -> Int:
     n, d = values.shape
     if n < max(_LEAST_UNITS, 20 * d):
         return np.zeros(n, np.int64)
-    scale = np.where(on_lattice(values), 0.0, scale_of(values))  # every point of a lattice is a peak
+    every = -(-n // _SAMPLE)
+    part = values[:: max(1, every // 8)]
+    scale = np.where(on_lattice(part), 0.0, scale_of(part))  # every point of a lattice is a peak
     if not scale.any():
         return np.zeros(n, np.int64)
-    standard = ((values - np.median(values, axis=0)) / np.where(scale > 0, scale, 1.0))[:, scale > 0]
-    sample = standard[:: -(-n // _SAMPLE)]
+    standard = ((values - np.median(part, axis=0)) / np.where(scale > 0, scale, 1.0))[:, scale > 0]
+    sample = standard[::every]
     codes = _branches(np.clip(sample, -10, 10))
     models = _models(sample, codes)
     for _ in range(_ROUNDS):

@@ -20,6 +20,7 @@ SUPPORT = 0.75  # of the units carry the first fits
 MOST_UNUSUAL = 0.1  # of the units may be left out of the baseline
 KEPT_TAIL = 0.005  # a unit stays in the baseline unless a Gaussian one would lie as far out more rarely
 _START_UNITS = 20_000
+_LARGE = 200_000  # units from which three rounds are enough
 _SHARES = np.array([0.5, 0.7, 0.8, 0.9])
 _GAUSSIAN_QUANTILES = special.ndtri((1 + _SHARES) / 2)
 
@@ -43,13 +44,21 @@ def on_lattice(columns: Float) -> NDArray[np.bool_]:
 
 
 def group_medians(values: Float, group: Int, starts: Int) -> Float:
-    """Median of every feature in every group; units are sorted by group."""
+    """Median of every feature in every group, within a billionth of the feature's scale; units are sorted by group."""
     stops = np.append(starts[1:], len(group))
     low, high = (starts + stops - 1) // 2, (starts + stops) // 2
     result = np.empty((len(starts), values.shape[1]))
     for j, column in enumerate(values.T):
-        ordered = column[np.lexsort((column, group))]
-        result[:, j] = (ordered[low] + ordered[high]) / 2
+        if len(starts) == 1:
+            result[:, j] = np.median(column)
+            continue
+        # Groups laid side by side on one line, far values cut, so that one sort of floats does.
+        middle = np.median(column[:: max(1, len(column) // _START_UNITS)])
+        width = (
+            100.0 * scale_of(column[:: max(1, len(column) // _START_UNITS), None])[0] or np.ptp(column) or 1.0
+        )
+        line = np.sort(group + (np.clip((column - middle) / width, -1.0, 1.0) + 1.0) / 2.5)
+        result[:, j] = middle + width * (((line[low] + line[high]) / 2 - np.arange(len(starts))) * 2.5 - 1.0)
     return result
 
 
@@ -109,9 +118,9 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
         whole = np.median(units.values, axis=0)
         medians[small] = whole
     residuals = units.values - medians[units.group]
-    scale = scale_of(residuals)
-    residuals = residuals / np.where(scale > 0, scale, np.inf)
     step = max(1, n // _START_UNITS)
+    scale = scale_of(residuals[::step])
+    residuals = residuals / np.where(scale > 0, scale, np.inf)
     noise = np.ones(n)
     if units.within.any():
         trace = np.einsum("gii->gi", units.within)[units.group] / np.where(scale > 0, scale, np.inf) ** 2
@@ -123,7 +132,7 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
     clean |= (sizes < 3 * (d + 2))[units.group]  # too small to lose a quarter
     if (np.ptp(units.values[clean], axis=0) == 0).any() if clean.any() else True:
         clean[:] = True  # the middle of a lattice is one point; all units are the only start
-    for turn in range(rounds):
+    for turn in range(rounds if n <= _LARGE else 3):
         baseline = fit(units, clean)
         equivalent = distances(units, clean, baseline)
         decided = baseline.rank[baseline.node[units.group]] > 0

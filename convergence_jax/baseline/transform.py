@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +77,7 @@ def identity(centre: Float) -> Transform:
     return Transform(centre, zero, zero + 1.0, zero)
 
 
-def choose(values: Float, residuals: Float) -> Transform:
+def choose(values: Float, residual: Callable[[int], Float]) -> Transform:
     """The transform for every feature, from quantiles that no tenth of the units can move far.
 
     A feature is transformed only if three pairs of quantiles, of the values and of their
@@ -88,8 +89,8 @@ def choose(values: Float, residuals: Float) -> Transform:
     ----------
     values : float64[n, d]
         Units of the whole population.
-    residuals : float64[n, d]
-        The same units less the median of their finest group.
+    residual : callable
+        Gives a feature's values less the median of their finest group, given its index.
     """
     n, d = values.shape
     centre = np.median(values, axis=0) if n else np.zeros(d)
@@ -104,14 +105,13 @@ def choose(values: Float, residuals: Float) -> Transform:
             centre[j] - np.quantile(column, _SHARES),
             np.quantile(column, 1 - np.array(_SHARES)) - centre[j],
         )
-        if lattice[j] or min(low.min(), high.min()) <= 0 or min(*abs(_skewness(residuals[:, j]))) < needed:
+        if lattice[j] or min(low.min(), high.min()) <= 0:
             continue
         skew = (high - low) / (high + low)
-        if (
-            min(abs(skew)) < needed
-            or abs(np.sign(skew).sum()) < 3
-            or skew[0] * _skewness(residuals[:, j])[0] < 0
-        ):
+        if min(abs(skew)) < needed or abs(np.sign(skew).sum()) < 3:
+            continue
+        inner = _skewness(residual(j))
+        if min(abs(inner)) < needed or skew[0] * inner[0] < 0:
             continue
         sign = np.sign(skew[0])
         short, long = (low, high) if sign > 0 else (high, low)
