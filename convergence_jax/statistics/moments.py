@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from convergence_jax.exact import digits
-from convergence_jax.exact.constants import NARROW_BITS
+from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK, NARROW_BITS
 from convergence_jax.exact.fixed_point import FixedPoint
 from convergence_jax.exact.multiply import multiply, multiply_ticks
+from convergence_jax.exact.rounding import round_ratio
 from convergence_jax.statistics.arrays import as_array, namespace
 from convergence_jax.statistics.faults import Faults, count_faults, no_faults
 from convergence_jax.statistics.state import map_arrays, require_same, state, static
@@ -18,6 +19,9 @@ Array = Any
 
 COUNT_BITS = 32
 """A state is valid for fewer than ``2**32`` observations; below that no digit can have wrapped around."""
+
+_BLOCK = 16384  # entries of covariances presented at a time: their words stay in the cache
+_SHIFT, _MASK = np.uint64(DIGIT_BITS), np.uint64(DIGIT_MASK)
 
 
 @state
@@ -235,18 +239,20 @@ class Moments:
         scale = np.array([lift.scale_bits for lift in self.lifts], dtype=np.int64)
         first, second = self.pairs
         n = np.where(valid, count, 0).astype(np.uint64)[..., None]
-        mean = _ratio(sums, n, -scale)
-        length = 2 * self.sum_digits
-        n_digits = digits.from_int64(n.astype(np.int64), 2)
-        numerator = digits.subtract(
-            multiply(n_digits, products, length),
-            multiply(sums[..., first, :], sums[..., second, :], length),
-        )
-        entries = _ratio(numerator, n * (n - np.uint64(1)), -(scale[first] + scale[second]))
-        d = self.features
-        covariance = np.empty((*count.shape, d, d))
-        covariance[..., first, second] = entries
-        covariance[..., second, first] = entries
+        mean = round_ratio(sums, n, -scale)
+        d, p = self.features, len(first)
+        entries = np.empty((n.size, p))
+        flat_n, flat_sums = n.reshape(-1, 1), sums.reshape(-1, d, self.sum_digits)
+        flat_products = products.reshape(-1, p, self.product_digits)
+        rows = max(1, _BLOCK // p)
+        for start in range(0, n.size, rows):
+            part = slice(start, start + rows)
+            m, s = flat_n[part], flat_sums[part]
+            numerator = _scaled_covariance(m, s[:, first], s[:, second], flat_products[part])
+            entries[part] = round_ratio(numerator, m * (m - np.uint64(1)), -(scale[first] + scale[second]))
+        place = np.zeros((d, d), dtype=np.int64)
+        place[first, second] = place[second, first] = np.arange(p)
+        covariance = np.take(entries, place.ravel(), axis=1).reshape(*count.shape, d, d)
         return MomentsValue(count, mean, covariance, valid)
 
 
@@ -254,13 +260,31 @@ def _is_digits(x: Array) -> bool:
     return bool(x.dtype == np.uint32)
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """``numerator / denominator * 2**exponent`` rounded once, ties to even; NaN where it divides by 0."""
-    top = digits.to_ints(numerator)
-    bottom, power = np.broadcast_arrays(denominator.astype(object), exponent.astype(object), subok=False)
-    bottom, power = np.broadcast_to(bottom, top.shape), np.broadcast_to(power, top.shape)
-    out = np.full(top.shape, np.nan)
-    for i in np.ndindex(top.shape):
-        if bottom[i]:
-            out[i] = (top[i] << max(power[i], 0)) / (bottom[i] << max(-power[i], 0))
-    return out
+def _scaled_covariance(n: np.ndarray, a: np.ndarray, b: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """Digits of ``n * products - a * b``: with counts below ``2**32`` it fits twice the digits of a sum."""
+    length = 2 * a.shape[-1]
+    if length > 4:
+        of_products = multiply(digits.from_int64(n.astype(np.int64), 2), products, length)
+        return digits.subtract(of_products, multiply(a, b, length))
+    low, high = (np.ascontiguousarray(products).view(np.uint64)[..., k] for k in (0, 1))
+    p = n * (low & _MASK)
+    q = n * (low >> _SHIFT) + (p >> _SHIFT)
+    low, high = (q << _SHIFT) | (p & _MASK), n * high + (q >> _SHIFT)
+    low_ab, high_ab = _multiply_words(_words(a), _words(b))
+    out = np.stack([low - low_ab, high - high_ab - (low < low_ab)], axis=-1)
+    return out.view(np.uint32)
+
+
+def _words(sums: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(sums).view(np.uint64)[..., 0]
+
+
+def _multiply_words(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high word of the product of two signed 64-bit integers, in ``uint64``."""
+    a_low, a_high, b_low, b_high = a & _MASK, a >> _SHIFT, b & _MASK, b >> _SHIFT
+    p = a_low * b_low
+    q = a_high * b_low + (p >> _SHIFT)
+    r = a_low * b_high + (q & _MASK)
+    high = a_high * b_high + (q >> _SHIFT) + (r >> _SHIFT)
+    signs = np.where(a >> np.uint64(63), b, np.uint64(0)) + np.where(b >> np.uint64(63), a, np.uint64(0))
+    return (r << _SHIFT) | (p & _MASK), high - signs
