@@ -21,7 +21,7 @@ from convergence_jax.statistics.moments import Moments, MomentsState
 
 Array = Any
 
-_PATH_ROWS = 256
+_PATH_ROWS = 64
 """Batches up to this size add each agent to its whole path; larger ones add each level to the one above."""
 
 
