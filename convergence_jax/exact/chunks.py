@@ -16,7 +16,7 @@ from convergence_jax.exact import digits as group
 from convergence_jax.exact.constants import Format
 from convergence_jax.exact.superaccumulator import AccumulatorState
 from convergence_jax.exact.terms import Terms, chunks_of
-from convergence_jax.exact.window import fold_blocks
+from convergence_jax.exact.window import fold_blocks, zeros_beside
 
 Array = Any
 
@@ -67,7 +67,7 @@ def chunk_sum(make: Callable[..., Terms], format: Format, *arrays: Array) -> Acc
         return pending & ((index < start) | (index >= start + np.int64(CHUNKS_A_PASS))), lanes
 
     room = _BELOW + format.digits + 2 * CHUNKS_A_PASS  # no pass leaves the lanes on either side
-    lanes = jnp.zeros((outer, inner, room), dtype=jnp.int64)
+    lanes = zeros_beside(occurs, (outer, inner, room))
     _, lanes = lax.while_loop(more, add_chunks, (occurs, lanes))
     return AccumulatorState(group.normalize(lanes[..., _BELOW : _BELOW + format.digits]), *counts)
 

@@ -25,6 +25,7 @@ from convergence_jax.exact.window import (
     fold_blocks,
     offset,
     window_above,
+    zeros_beside,
 )
 
 Array = Any
@@ -93,8 +94,8 @@ def segment_state(
             2
         ] | folded
 
-    zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
-    high, rest, flaw = rows.fold(_BLOCK, add_window, (zeros, zeros, jnp.int64(0)), x, segment_ids)
+    zeros = zeros_beside(low + segment_ids[0].astype(jnp.int64), (rows.cells,))
+    high, rest, flaw = rows.fold(_BLOCK, add_window, (zeros, zeros, zeros[0]), x, segment_ids)
     parts = [[total & np.int64(DIGIT_MASK), total >> np.int64(DIGIT_BITS)] for total in (high, rest)]
     position = jnp.broadcast_to(low - np.int64(format.lsb), (rows.cells,))
     state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zeros, zeros, zeros)
@@ -123,8 +124,9 @@ def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> Accumula
 
         return lanes, *lax.cond(jnp.any(kinds[0] | kinds[1] | kinds[2]), count, lambda: counts)
 
-    zeros = jnp.zeros(rows.cells, dtype=jnp.int64)
-    lanes = jnp.zeros(rows.cells * format.digits, dtype=jnp.int64)
+    both = x.reshape(-1)[:1].view(np.uint8)[:1] + ids[:1].astype(np.uint8)
+    zeros = zeros_beside(both, (rows.cells,))
+    lanes = zeros_beside(both, (rows.cells * format.digits,))
     lanes, *counts = rows.fold(_SMALL_BLOCK, add, (lanes, zeros, zeros, zeros), x, ids)
     # In batches: the fast way shares this way's memory, and more of it would be new at every call.
     digits = lax.map(group.normalize, lanes.reshape(rows.cells, format.digits), batch_size=256)

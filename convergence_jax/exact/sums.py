@@ -17,7 +17,7 @@ from convergence_jax.exact.chunks import chunk_sum
 from convergence_jax.exact.constants import Format
 from convergence_jax.exact.superaccumulator import AccumulatorState, register
 from convergence_jax.exact.terms import format_of, product_terms, terms
-from convergence_jax.exact.window import window_sum
+from convergence_jax.exact.window import window_sum, zeros_beside
 
 Array = Any
 
@@ -60,7 +60,7 @@ def sum_state(
     if x.size == 0:
         return no_terms(shape, format)
     digits, held = window_sum(x, format)
-    zero = jnp.zeros_like(held, dtype=jnp.int64)
+    zero = zeros_beside(held, held.shape)
 
     def again(x: Array) -> AccumulatorState:
         return chunk_sum(terms, format, x)
@@ -104,7 +104,7 @@ def unless(held: Array, state: AccumulatorState, again: Any, *arrays: Array) -> 
             carry[1],
             again(*inputs),
         )
-        return jnp.zeros_like(carry[0]), right
+        return carry[0] & False, right
 
     return lax.while_loop(lambda carry: carry[0], correct, (~jnp.all(held), state))[1]
 

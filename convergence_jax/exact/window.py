@@ -149,6 +149,11 @@ def _spread(lanes: list[Array], x: Array, start: int) -> None:
         lanes[digit + k] = lanes[digit + k] + part
 
 
+def zeros_beside(like: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros, int64, that vary over a mesh as `like` does: under `shard_map` a loop asks for it."""
+    return jnp.zeros(shape, dtype=jnp.int64) + like.reshape(-1)[0].astype(jnp.int64) * np.int64(0)
+
+
 def split_sum(x: Array, axes: tuple[int, ...]) -> list[Array]:
     """Sum of any int64 in two parts that cannot overflow, to count ``1`` and ``2**32``."""
     return [jnp.sum(x & _LOW, axis=axes), jnp.sum(x >> np.int64(32), axis=axes)]
