@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy import special
 
 from convergence_jax.baseline.conformal import compare, least_rejections, varying
 from convergence_jax.baseline.distance import Float, Int, Units, nowhere
@@ -186,10 +187,11 @@ def _nearly_gaussian(judged: Judged, strata: tuple[Stratum, ...]) -> bool:
     ``z_i (z_j^2 - 1)``, of values cut at 2.5, within four standard errors of zero.
     """
     heavy = any(tail.heaviness > NEARLY_GAUSSIAN for law in strata for tail in law.tails[:2])
-    if heavy or judged.node.any() or not strata:
+    if heavy or judged.node.any() or not strata or not judged.score.any():
         return False
     values = judged.transform(judged.level.mean[:, judged.kept]) - judged.baseline.centre[0]
-    z = values @ judged.baseline.basis[0]
+    inner = judged.score**2 <= special.chdtri(values.shape[1], 0.01)  # anomalies that agree would bend it too
+    z = values[inner] @ judged.baseline.basis[0]
     z = np.clip(z / np.where(z.any(0), scale_of(z), 1.0), -2.5, 2.5)
     z -= z.mean(0)
     square = z**2 - (z**2).mean(0)

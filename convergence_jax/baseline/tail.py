@@ -69,6 +69,7 @@ def binned(squared: Float, censored: float = CENSORED) -> Bins:
     cuts = np.unique(np.linspace(0, keep, min(_BINS, max(keep // 3, 1)) + 1)[1:].astype(np.int64))
     # An edge lies half-way between two neighbours that differ; equal neighbours move it up to where they do.
     cuts = np.unique(np.searchsorted(values, values[np.minimum(cuts, n) - 1], side="right"))
+    cuts = cuts[cuts < n] if censored > 0 and (cuts < n).any() else cuts
     above = values[np.minimum(cuts, n - 1)]
     edges = np.where(cuts < n, (values[cuts - 1] + above) / 2, values[-1] * 1.0001 + 1e-12)
     good = edges > 0

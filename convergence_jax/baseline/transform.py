@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_jax.baseline.robust import on_lattice
+from convergence_jax.baseline.robust import MOST_UNUSUAL, on_lattice
 
 Float = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def choose(values: Float, residual: Callable[[int], Float]) -> Transform:
         scale = float(np.median(short * long / (long - short)))
         z = sign * (column - centre[j])
         zero = float(sign * centre[j])
-        if (sign * column).min() > 0 and 0.6 < scale / zero < 1.6:
+        if (sign * column <= 0).mean() <= MOST_UNUSUAL and 0.6 < scale / zero < 1.6:
             scale = zero
         edge = float(min(-np.quantile(z, 0.05), (1.0 - 1.0 / _STEEPEST) * scale))
         trial = Transform(centre[j : j + 1], np.array([sign]), np.array([scale]), np.array([edge]))
