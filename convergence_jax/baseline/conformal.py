@@ -20,8 +20,8 @@ FOLDS = 5
 class Compared:
     """Scores and conformal p-values of the later units of one level.
 
-    ``calibration`` has the earlier scores, ``least`` the smallest p-value that any unit can have, ``baseline`` and ``node``
-    what a unit was compared with, for explanations.
+    ``calibration`` has the earlier scores, ``least`` the smallest p-value that any unit can have,
+    ``baseline`` and ``node`` what a unit was compared with, for explanations.
     """
 
     score: Float
@@ -39,7 +39,8 @@ def compare(before: Sequence[Level], after: Sequence[Level], depth: int, kept: I
     Agents are dealt into five folds by their number. One baseline is fitted to the earlier units of fold 0
     and judges the other folds, another to those of fold 1 and judges fold 0; each calibrates on all
     earlier units outside its own fold, those of the judged agent left out. If an agent's later unit is
-    exchangeable with the other agents' earlier ones, its p-value ``(1 + number at least as far) / (1 + number)`` is valid.
+    exchangeable with the other agents' earlier ones, its p-value ``(1 + number at least as far) / (1 +
+    number)`` is valid.
     """
     if not len(kept) or not len(after[depth].agent):
         return _nothing(len(after[depth].agent), len(kept))
@@ -80,9 +81,9 @@ def _nothing(units: int, features: int) -> Compared:
 def least_rejections(units_judged: int, agents: int, least: float, alpha: float) -> int:
     """Fewest agents that Benjamini and Hochberg's procedure can reject.
 
-    The smallest p-value of an agent with `units_judged` units is ``units_judged * least``, so ``k`` rejections need
-    ``units_judged * least <= alpha k / agents``. With one score an agent and ``least = 1 / (n + 1)`` that is about
-    ``1 / alpha``, however far out an agent lies.
+    The smallest p-value of an agent with `units_judged` units is ``units_judged * least``, so ``k``
+    rejections need ``units_judged * least <= alpha k / agents``. With one score an agent and ``least = 1 / (n
+    + 1)`` that is about ``1 / alpha``, however far out an agent lies.
     """
     return max(1, math.ceil(units_judged * least * agents / alpha - 1e-9))
 
@@ -97,7 +98,7 @@ class _Period:
 
 
 def _units_of(levels: Sequence[Level], depth: int, kept: Int, before: Sequence[Level]) -> _Period:
-    """Units whose group is numbered as in the earlier period; a group unknown there shares the last number."""
+    """Units with groups numbered as in the earlier period; those unknown there share the last number."""
     level, reference = levels[depth], before[depth]
     known = {label: g for g, label in enumerate(reference.labels)}
     groups = len(reference.labels)

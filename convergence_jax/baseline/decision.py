@@ -45,7 +45,8 @@ def decide(levels: Sequence[Level], agents: int, *, alpha: float, features: Sequ
     Returns
     -------
     Decision
-        The same for any order of rows that gives the same levels. Nobody is flagged where nothing can be judged.
+        The same for any order of rows that gives the same levels. Nobody is flagged where nothing can be
+        judged.
 
     Raises
     ------
@@ -148,14 +149,17 @@ def decide_against_baseline(
         {j.level.name: _largest(j.score, j.level.agent, agents) for j in judged},
         {j.level.name: _of_level(j.p_value, j.level.agent, agents) for j in judged},
         q_value, least,
-        [drawn_against(j.level.name, j.score, found.calibration, cut) for j, found in zip(judged, compared, strict=True)],
+        [
+            drawn_against(j.level.name, j.score, found.calibration, cut)
+            for j, found in zip(judged, compared, strict=True)
+        ],
         stated, names, judged,
     )  # fmt: skip
 
 
 METHOD_AGAINST = (
-    "Conformal p-values of each agent's later mean among the earlier means of the other agents, by distance from a robust "
-    "baseline of other agents; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
+    "Conformal p-values of each agent's later mean among the earlier means of the other agents, by distance "
+    "from a robust baseline of other agents; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
 )
 ASSUMES_AGAINST = [
     "an agent that has not changed is exchangeable with the other agents of the earlier period",
@@ -163,13 +167,15 @@ ASSUMES_AGAINST = [
 ]
 CONSTANT = "{} has one value in nine tenths of the agents: left out"
 METHOD = (
-    "Robust distance of each agent's mean from its group without itself, in the covariance between agents plus its own "
-    "noise; p-values from the most conservative of three heavy-tailed laws fitted to the inner nine tenths of the units, "
-    "at the upper limit of their heaviness; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
+    "Robust distance of each agent's mean from its group without itself, in the covariance between agents "
+    "plus its own noise; p-values from the most conservative of the heavy-tailed laws that fit the inner nine "
+    "tenths of the units, at the upper limit of their heaviness; Bonferroni over an agent's units, "
+    "Benjamini-Hochberg over agents."
 )
 ASSUMES = [
     "at most a tenth of the agents of a group are unusual",
     "the tail of healthy agents is no heavier than the heaviest Student law that their bulk allows",
+    "tails that noise or averaging hides are no heavier than Student's with three degrees of freedom",
     "agents are independent given their groups",
 ]
 

@@ -53,8 +53,8 @@ class Units:
 class Baseline:
     """Centre and covariances of every node: the groups of the level, then their ancestors.
 
-    ``node`` names, for each group, the finest node that holds enough units. In a node's `basis` the covariance
-    of the units' means is the identity and that of the noise is the diagonal `noise`.
+    ``node`` names, for each group, the finest node that holds enough units. In a node's `basis` the
+    covariance of the units' means is the identity and that of the noise is the diagonal `noise`.
     """
 
     node: Int
@@ -122,8 +122,9 @@ def squared_distances(units: Units, clean: NDArray[np.bool_], baseline: Baseline
 
     For unit ``i`` with ``n_i`` observations and a baseline of ``m`` other units it is
     ``(x - c)' M^-1 (x - c)`` with ``M = B + W / n_i + S / m``: covariance between agents (what is
-    left of the units' covariance ``S`` after their noise, projected to positive semidefinite), its own noise, and
-    the uncertainty of the centre. A clean unit is taken out of ``c`` and ``S`` first, by a rank-one downdate.
+    left of the units' covariance ``S`` after their noise, projected to positive semidefinite), its own noise,
+    and the uncertainty of the centre. A clean unit is taken out of ``c`` and ``S`` first, by a rank-one
+    downdate.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def squared_distances(units: Units, clean: NDArray[np.bool_], baseline: Baseline
     inside = clean.astype(float)
     others = size - inside
     projected = _projected(units, baseline)
-    # Without itself: S becomes spread * I - downdate * projected projected', c moves away by the factor shift.
+    # Without itself S becomes spread I - downdate projected projected', and c moves away by shift.
     m = np.maximum(size, 3.0)
     spread = np.where(clean, (m - 1) / (m - 2), 1.0)
     shift = np.where(clean, m / (m - 1), 1.0)
@@ -161,8 +162,8 @@ def gaussian_equivalent(squared: Float, others: Float, rank: Int, features: int)
     """Turn distances in an estimated covariance into those that a known covariance would give.
 
     For Gaussian units a distance from ``m`` others in ``r`` directions is Hotelling's,
-    ``(m - 1) r / (m - r) F(r, m - r)``; the result has the same tail probability under chi-squared with `features` degrees
-    of freedom, so units with baselines of different sizes can share one reference.
+    ``(m - 1) r / (m - r) F(r, m - r)``; the result has the same tail probability under chi-squared with
+    `features` degrees of freedom, so units with baselines of different sizes can share one reference.
     """
     result = np.zeros_like(squared)
     freedom = np.maximum(others - 1.0, 1.0)
@@ -227,7 +228,7 @@ def _rolled_up(table: Float, ancestor: Int) -> Float:
     flat = table.reshape(len(table), -1)
     groups = int(ancestor.max()) + 1
     rolled = np.stack([np.bincount(ancestor, column, groups) for column in flat.T], 1)
-    return rolled.reshape(groups, *table.shape[1:])
+    return np.asarray(rolled.reshape(groups, *table.shape[1:]), float)
 
 
 def _bases(covariance: Float, within: Float) -> tuple[Float, Float, Int]:

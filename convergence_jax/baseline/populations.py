@@ -24,8 +24,8 @@ def populations(values: Float) -> Int:
     """Code of the population of every unit; all zero if no valley parts them.
 
     Ward's tree of a sample, cut where it has most branches of a tenth of the units and more, starts
-    a classification by Gaussian likelihood in which each population has its own trimmed covariance. Two populations are
-    merged unless, along the direction that parts them best, the density between their medians
+    a classification by Gaussian likelihood in which each population has its own trimmed covariance. Two
+    populations are merged unless, along the direction that parts them best, the density between their medians
     falls well below that at either. A skewed or heavy-tailed population has no such valley and stays whole.
 
     Parameters

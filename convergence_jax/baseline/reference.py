@@ -60,11 +60,12 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Hidden:
-    """Heavy tails that the bulk of a mean can hide: of the agents under their noise, of single observations in a mean.
+    """Heavy tails that a bulk can hide: of agents under their noise, of single observations in a mean.
 
-    A sum's excess over a Gaussian is diluted: by the square of the share of variance that a part has, and by the number of
-    observations that a mean is taken of. So what the bulk shows, times the dilution, is what the part may have, up
-    to three degrees of freedom. One large jump of the part then makes the tail of the sum.
+    A sum's excess over a Gaussian is diluted: by the square of the share of variance that a part has, and by
+    the number of observations that a mean is taken of. So what the bulk shows, times the dilution, is what
+    the part may have, up to three degrees of freedom. One large jump of the part then makes the tail of the
+    sum.
     """
 
     between: float
@@ -169,7 +170,7 @@ def judge(
 
 
 def heaviness_shown(strata: tuple[Stratum, ...]) -> dict[str, float]:
-    """For each family the heaviness that a level lets its units have: the limit, or, of several strata, the largest nearly."""
+    """Heaviness that a level lets its units have, by family: the limit, of several strata the largest."""
     shown: dict[str, float] = {}
     for law in strata:
         for tail in law.tails:
@@ -246,7 +247,8 @@ def drawn_against(name: str, score: Float, calibration: Float, cut: float) -> Re
 def _strata(noise_share: Float, count: Int, decided: NDArray[np.bool_]) -> Int:
     """Up to four strata of units by how much the shape of their own noise can show.
 
-    The excess of a mean of ``k`` observations falls as ``1 / k``, and counts only in the share of variance that is noise.
+    The excess of a mean of ``k`` observations falls as ``1 / k``, and counts only in the share of variance
+    that is noise.
     """
     result = np.where(decided, 0, -1)
     show = noise_share**2 / count
@@ -291,7 +293,7 @@ def _fitted(squared: Float, noise_share: Float, count: Int, deviations: Float, d
 
 
 def _by_feature(bins: Bins, deviations: Float, d: int) -> Tail:
-    """A law whose features are each as heavy-tailed as their own bulk allows, a skewed one as its longer side."""
+    """A law whose features are as heavy-tailed as their own bulk, a skewed one as its longer side."""
     heaviness, widths = [], []
     for column in deviations.T:
         column = column - np.median(column)
@@ -317,7 +319,7 @@ def _by_feature(bins: Bins, deviations: Float, d: int) -> Tail:
 
 
 def _skewed(column: Float) -> bool:
-    """Whether quantiles on both sides of the median differ by three standard errors of a Gaussian's, of few units by two."""
+    """Whether the quantiles of both sides differ by three standard errors, of few units by two."""
     low, high = np.quantile(column, [0.15, 0.85])
     needed = 2.24 if len(column) < _FEW else 3.36
     return abs(high + low) > needed / np.sqrt(len(column)) * (high - low)

@@ -36,7 +36,7 @@ def scale_of(columns: Float) -> Float:
 
 
 def on_lattice(columns: Float) -> NDArray[np.bool_]:
-    """Columns in which one value holds more than a tenth of the units: counts, flags, zero-inflated amounts."""
+    """Columns in which one value holds more than a tenth of the units: counts, flags, many zeros."""
     n = len(columns)
     ordered = np.sort(columns, axis=0)
     lag = int(MOST_UNUSUAL * n)
@@ -44,7 +44,7 @@ def on_lattice(columns: Float) -> NDArray[np.bool_]:
 
 
 def group_medians(values: Float, group: Int, starts: Int) -> Float:
-    """Median of every feature in every group, within a billionth of the feature's scale; units are sorted by group."""
+    """Median of every feature in every group, to a billionth of its scale; units are sorted by group."""
     stops = np.append(starts[1:], len(group))
     low, high = (starts + stops - 1) // 2, (starts + stops) // 2
     result = np.empty((len(starts), values.shape[1]))
@@ -65,9 +65,9 @@ def group_medians(values: Float, group: Int, starts: Int) -> Float:
 def concentrated(values: Float, noise: Float) -> tuple[Float, Float]:
     """Centre and scatter of the tightest three quarters of the units.
 
-    Concentration steps (Rousseeuw and Van Driessen, 1999) from fixed starts in the manner of Hubert, Rousseeuw and
-    Verdonck (2012): correlations of bounded scores, of ranks, of signs in space. The scatter with the smallest determinant
-    is taken.
+    Concentration steps (Rousseeuw and Van Driessen, 1999) from fixed starts in the manner of Hubert,
+    Rousseeuw and Verdonck (2012): correlations of bounded scores, of ranks, of signs in space. The scatter
+    with the smallest determinant is taken.
 
     Parameters
     ----------
@@ -106,9 +106,10 @@ def concentrated(values: Float, noise: Float) -> tuple[Float, Float]:
 def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Baseline, Float]:
     """Clean units, the baseline that rests on them, and everyone's Gaussian-equivalent squared distance.
 
-    The start is the tightest three quarters in the metric of all groups' residuals together; then every group fits
-    itself, distances are scaled so that their median is that of a Gaussian, and units within the
-    Gaussian 99.5% bound, and never fewer than nine tenths of all, join, until nothing changes or the rounds are over.
+    The start is the tightest three quarters in the metric of all groups' residuals together; then every group
+    fits itself, distances are scaled so that their median is that of a Gaussian, and units within the
+    Gaussian 99.5% bound, and never fewer than nine tenths of all, join, until nothing changes or the rounds
+    are over.
     """
     n, d = units.shape
     medians = group_medians(units.values, units.group, units.starts)
@@ -138,10 +139,10 @@ def clean_units(units: Units, rounds: int = 4) -> tuple[NDArray[np.bool_], Basel
         decided = baseline.rank[baseline.node[units.group]] > 0
         if not decided.any():
             break
-        middle = np.median(equivalent[decided])
+        typical = float(np.median(equivalent[decided]))
         first = turn == 0 and not clean.all()
         tail, share = (1 - SUPPORT, SUPPORT) if first else (KEPT_TAIL, 1 - MOST_UNUSUAL)
-        bound = middle / special.chdtri(d, 0.5) * special.chdtri(d, tail)
+        bound = typical / special.chdtri(d, 0.5) * special.chdtri(d, tail)
         new = equivalent <= max(bound, np.quantile(equivalent[decided], share))
         if np.array_equal(new, clean):
             break

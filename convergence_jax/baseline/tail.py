@@ -1,4 +1,4 @@
-"""How often a healthy unit lies this far out: heavy-tailed families fitted to the bulk, with an upper limit."""
+"""How often a healthy unit lies this far out: heavy-tailed laws fitted to the bulk, at an upper limit."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def fit_tail(bins: Bins, family: str, features: int, z: float) -> Tail:
 
 
 def likeliest(bins: Bins, features: int) -> tuple[float, float]:
-    """Heaviness of largest elliptical likelihood, tried from the lightest upwards, and its logarithm of scale."""
+    """Heaviness of largest likelihood, tried from the lightest upwards, and its logarithm of scale."""
     best, chosen, falling = -np.inf, (HEAVINESS[0], 0.0), 0
     for heaviness in HEAVINESS:
         likelihood, log_scale = best_scale(bins, elliptical(features, heaviness))
@@ -171,7 +171,7 @@ def independent(features: int, heaviness: float) -> Float:
 
 
 def sum_of_squares(heaviness: tuple[float, ...], widths: tuple[float, ...] | None = None) -> Float:
-    """Logarithm of the tail of a sum of squares of independent Student variables, heaviness and width each their own.
+    """Logarithm of the tail of a sum of squares of independent Student variables, each with its own law.
 
     Cells of a linear grid are convolved for the body; beyond it one large square carries the sum, so the tail
     is that of the squares, moved by the typical rest and joined to the body.

@@ -21,9 +21,9 @@ _STEEPEST = 5.0  # slope beyond which a transform would stretch a short tail int
 class Transform:
     """One strictly increasing function a feature: the identity, or a shifted logarithm of one side.
 
-    With ``z`` the signed deviation from `centre` (`side` is 1 for a long upper tail, -1 for a long lower one, 0 for the
-    identity), it is ``reach log(1 + z / reach)`` down to ``z = -cut`` and continues there as its tangent, so
-    that it is defined everywhere. Its slope at the centre is one.
+    With ``z`` the signed deviation from `centre` (`side` is 1 for a long upper tail, -1 for a long lower one,
+    0 for the identity), it is ``reach log(1 + z / reach)`` down to ``z = -cut`` and continues there as its
+    tangent, so that it is defined everywhere. Its slope at the centre is one.
     """
 
     centre: Float
@@ -34,7 +34,7 @@ class Transform:
     def __call__(self, values: Float) -> Float:
         """Transformed deviations from the centre, in the unit of the feature."""
         z = values - self.centre
-        for j in np.flatnonzero(self.side):
+        for j in np.flatnonzero(self.side).tolist():
             z[:, j] = self.side[j] * self._bent(self.side[j] * z[:, j], j)
         return z
 
@@ -81,9 +81,9 @@ def choose(values: Float, residual: Callable[[int], Float]) -> Transform:
     """The transform for every feature, from quantiles that no tenth of the units can move far.
 
     A feature is transformed only if three pairs of quantiles, of the values and of their
-    residuals from the medians of their groups, agree that it is skewed by more than chance and if the logarithm
-    that makes them symmetric at the median of the three undoes most of it. Positive values whose logarithm is near that are
-    given the logarithm itself, negative ones that of their size.
+    residuals from the medians of their groups, agree that it is skewed by more than chance and if the
+    logarithm that makes them symmetric at the median of the three undoes most of it. Positive values whose
+    logarithm is near that are given the logarithm itself, negative ones that of their size.
 
     Parameters
     ----------

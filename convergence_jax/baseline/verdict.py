@@ -94,8 +94,8 @@ class Decision:
     def explain(self, agent: int) -> list[Explanation]:
         """What makes the agent unusual, where it is most so, the heaviest feature first.
 
-        The squared distance is split by Garthwaite and Koch's partition (2016): into squares of the uncorrelated
-        variables that are closest to the standardised features, one each.
+        The squared distance is split by Garthwaite and Koch's partition (2016): into squares of the
+        uncorrelated variables that are closest to the standardised features, one each.
         """
         where = self.most_unusual_unit(agent)
         return [] if where is None else _explained(self.judged[where[0]], where[1], self.features)

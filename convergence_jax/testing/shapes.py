@@ -28,7 +28,8 @@ def healthy_means(shape: str, rng: np.random.Generator, agents: int, features: i
     ----------
     shape : str
         One of `SHAPES`. ``mixed``: independent features multiplied by a random matrix;
-        ``elliptical``: multivariate Student; clusters are equally likely and four spreads apart by coordinate.
+        ``elliptical``: multivariate Student; clusters are equally likely and four spreads apart by
+        coordinate.
     """
     normal = rng.normal(size=(agents, features))
     mixing = np.eye(features) + rng.normal(size=(features, features)) / np.sqrt(features)
@@ -54,8 +55,8 @@ def healthy_means(shape: str, rng: np.random.Generator, agents: int, features: i
 def observed(shape: str, means: NDArray[np.float64], rng: np.random.Generator) -> Table:
     """Observations of agents with these means: agent of every row, and its values.
 
-    One exact observation each, but for the uneven shapes: 1 to 1,000 each, uniform in the logarithm, with noise
-    twice as large as the agents differ.
+    One exact observation each, but for the uneven shapes: 1 to 1,000 each, uniform in the logarithm, with
+    noise twice as large as the agents differ.
     """
     agents, features = means.shape
     if not shape.startswith("uneven"):

@@ -15,7 +15,8 @@ def planted(
     """Means with a share of the agents moved, and who they are.
 
     A number moves each by that many robust standard deviations, up or down, in a feature of its own;
-    ``hidden`` moves each along the direction in which the fleet varies least, where no single feature shows it.
+    ``hidden`` moves each along the direction in which the fleet varies least, where no single feature shows
+    it.
     """
     agents, features = means.shape
     who = rng.choice(agents, int(share * agents), replace=False)

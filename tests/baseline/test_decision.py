@@ -121,7 +121,7 @@ def test_degenerate_fleets_are_decided_without_a_nan_and_flag_nobody(name: str) 
 
 
 def test_a_fleet_that_cannot_be_judged_is_said_to_be_so() -> None:
-    assert "nothing was judged" in decided(np.arange(2), [], NORMAL[:2]).assumes[3]
+    assert any("nothing was judged" in line for line in decided(np.arange(2), [], NORMAL[:2]).assumes)
 
 
 def test_bad_options_are_named() -> None:
