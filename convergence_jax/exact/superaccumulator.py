@@ -192,7 +192,7 @@ class Superaccumulator:
         """Sum along the leading axis in NumPy."""
         trailing, length = made.chunk.shape[1:], self.format.digits
         columns = int(np.prod(trailing, dtype=np.int64))
-        cell = (made.chunk.reshape(-1, columns) + np.arange(columns) * length).ravel()
+        cell = (made.chunk.reshape(len(made.chunk), columns) + np.arange(columns) * length).ravel()
         lanes = np.zeros(columns * length, dtype=np.int64)
         for k, digit in enumerate(made.digits):
             # Digits that lie beyond the last one are zero, so their cell may be any.
