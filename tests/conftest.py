@@ -1,6 +1,7 @@
 """What every test relies on: 64-bit mode, strict promotion, eight host devices, Hypothesis profiles."""
 
 import os
+import signal
 from collections.abc import Callable
 
 # Before JAX starts: eight devices on the host, so that sharding is tested everywhere.
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=30, derandomize=True, **_COMMON)

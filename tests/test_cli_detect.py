@@ -223,10 +223,13 @@ def test_ctrl_c_in_a_long_run_leaves_nothing(folder):
     words = [sys.executable, "-m", "convergence_jax", "detect", "--synthetic", "3000000", "--out", "deep/out"]
     environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
-    while not Path("deep").exists() and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        while not Path("deep").exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert (process.returncode, err) == (130, "convergence: interrupted; nothing half-written is left.\n")
     assert list(folder.iterdir()) == []
