@@ -159,7 +159,8 @@ def decide_against_baseline(
 
 METHOD_AGAINST = (
     "Conformal p-values of each agent's later mean among the earlier means of the other agents, by distance "
-    "from a robust baseline of other agents; Bonferroni over an agent's units, Benjamini-Hochberg over agents."
+    "from a robust baseline of other agents; Bonferroni over an agent's units, "
+    "Benjamini-Hochberg over agents."
 )
 ASSUMES_AGAINST = [
     "an agent that has not changed is exchangeable with the other agents of the earlier period",
@@ -168,8 +169,8 @@ ASSUMES_AGAINST = [
 CONSTANT = "{} has one value in nine tenths of the agents: left out"
 METHOD = (
     "Robust distance of each agent's mean from its group without itself, in the covariance between agents "
-    "plus its own noise; p-values from the most conservative of the heavy-tailed laws that fit the inner nine "
-    "tenths of the units, at the upper limit of their heaviness; Bonferroni over an agent's units, "
+    "plus its own noise; p-values from the most conservative of the heavy-tailed laws that fit the inner "
+    "nine tenths of the units, at the upper limit of their heaviness; Bonferroni over an agent's units, "
     "Benjamini-Hochberg over agents."
 )
 ASSUMES = [
@@ -257,7 +258,7 @@ def _judged(
     total = np.maximum(variance + own * inverse[:, None], noise) + 1e-300
     deviations = (units.values - baseline.centre[node]) / np.sqrt(total)
     score, p_value, strata, stratum = judge(
-        squared, decided, (noise / total).mean(1), level.count[order], deviations
+        squared, decided, node, (noise / total).mean(1), level.count[order], deviations
     )
     back = np.empty(n, np.int64)
     back[order] = np.arange(n)

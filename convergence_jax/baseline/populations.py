@@ -53,7 +53,13 @@ def populations(values: Float) -> Int:
         models = _models(sample, merged)
         if np.array_equal(merged, codes) and np.array_equal(_nearest(sample, models), codes):
             break
-    return _nearest(standard, models) if len(models) > 1 else np.zeros(n, np.int64)
+    if len(models) < 2:
+        return np.zeros(n, np.int64)
+    # Whoever lies between two belongs to the one that it is less unusual in.
+    sharp = _models(standard, _nearest(standard, models), ridge=1e-3)
+    if not sharp:
+        return np.zeros(n, np.int64)
+    return _nearest(standard, [(centre, whitening, 0.0) for centre, whitening, _ in sharp])
 
 
 def _branches(sample: Float) -> Int:
@@ -84,7 +90,7 @@ def _branches(sample: Float) -> Int:
     return codes
 
 
-def _models(sample: Float, codes: Int) -> list[tuple[Float, Float, float]]:
+def _models(sample: Float, codes: Int, ridge: float = 0.02) -> list[tuple[Float, Float, float]]:
     """Median, whitening matrix and offset of the log-density of every large population."""
     n, d = sample.shape
     models = []
@@ -93,7 +99,7 @@ def _models(sample: Float, codes: Int) -> list[tuple[Float, Float, float]]:
         if len(members) < max(SMALLEST_SHARE * n, d + 2):
             continue
         centre, spread = _core(members)
-        spread = spread + np.eye(d) * (0.02 * np.trace(spread) / d + 1e-6)
+        spread = spread + np.eye(d) * (ridge * np.trace(spread) / d + 1e-6)
         values, vectors = np.linalg.eigh(spread)
         models.append((centre, vectors / np.sqrt(values), float(np.log(values).sum())))
     return models

@@ -33,6 +33,8 @@ LIMIT = 2.0  # standard errors from the estimated heaviness to its upper limit
 _STRATUM = 250  # fewest units that are given a reference of their own
 _FEWEST_BY_FEATURE = 30
 _FEW = 150
+_OWN_LAW = 100  # units of a baseline that is given laws of its own
+_MOST_OWN_LAWS = 60
 _FIT_UNITS = 200_000
 
 
@@ -125,7 +127,7 @@ class Reference:
 
 
 def judge(
-    squared: Float, decided: NDArray[np.bool_], noise_share: Float, count: Int, deviations: Float
+    squared: Float, decided: NDArray[np.bool_], node: Int, noise_share: Float, count: Int, deviations: Float
 ) -> tuple[Float, Float, tuple[Stratum, ...], Int]:
     """Scores and p-values of the units of one level.
 
@@ -135,6 +137,8 @@ def judge(
         Gaussian-equivalent squared distances.
     decided : bool[n]
         False where a unit has no baseline; it gets p-value 1.
+    node : int64[n]
+        The baseline of the unit. One with many units is given laws of its own beside those of all.
     noise_share : float64[n]
         Share of a unit's variance that its own noise makes, between 0 and 1.
     count : int64[n]
@@ -161,6 +165,13 @@ def judge(
         laws.append(law)
         score[here] = np.sqrt(squared[here] / law.scale)
         p_value[here] = law.beyond(squared[here])
+    sizes = np.bincount(node[decided], minlength=1)
+    large = np.flatnonzero(sizes >= _OWN_LAW)
+    if np.count_nonzero(sizes) > 1 and len(large) <= _MOST_OWN_LAWS:
+        for k in large:
+            here = np.flatnonzero(decided & (node == k))
+            law = _fitted(squared[here], noise_share[here], count[here], deviations[here], d)
+            p_value[here] = np.maximum(p_value[here], law.beyond(squared[here]))
     if laws and noise_share.any():
         hidden = hidden_tails(tuple(laws))
         core = np.array([np.exp(law.likeliest.log_scale) for law in laws])[stratum]

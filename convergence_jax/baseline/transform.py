@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_jax.baseline.robust import MOST_UNUSUAL, on_lattice
+from convergence_jax.baseline.robust import on_lattice
 
 Float = NDArray[np.float64]
 
 _SHARES = (0.25, 0.2, 0.15)  # of units beyond the quantiles that measure skewness
 _LEAST_UNITS = 100
-_STEEPEST = 5.0  # slope beyond which a transform would stretch a short tail into a long one
+_WRONG_SIGN = 0.02  # share of units on the other side of zero that a plain logarithm may leave to its tangent
+_STEEPEST = 3.0  # slope beyond which a transform would stretch a short tail into a long one
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def choose(values: Float, residual: Callable[[int], Float]) -> Transform:
         scale = float(np.median(short * long / (long - short)))
         z = sign * (column - centre[j])
         zero = float(sign * centre[j])
-        if (sign * column <= 0).mean() <= MOST_UNUSUAL and 0.6 < scale / zero < 1.6:
+        if (sign * column <= 0).mean() <= _WRONG_SIGN and 0.6 < scale / zero < 1.6:
             scale = zero
         edge = float(min(-np.quantile(z, 0.05), (1.0 - 1.0 / _STEEPEST) * scale))
         trial = Transform(centre[j : j + 1], np.array([sign]), np.array([scale]), np.array([edge]))
