@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from convergence_jax.exact import digits
-from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK, NARROW_BITS
+from convergence_jax.exact.constants import NARROW_BITS
 from convergence_jax.exact.fixed_point import FixedPoint
-from convergence_jax.exact.multiply import multiply, multiply_ticks
-from convergence_jax.exact.rounding import round_ratio
+from convergence_jax.exact.multiply import multiply_ticks
 from convergence_jax.statistics.arrays import as_array, namespace
+from convergence_jax.statistics.covariance import mean_and_covariance
 from convergence_jax.statistics.faults import Faults, count_faults, no_faults
 from convergence_jax.statistics.state import map_arrays, require_same, state, static
 
@@ -19,9 +19,6 @@ Array = Any
 
 COUNT_BITS = 32
 """A state is valid for fewer than ``2**32`` observations; below that no digit can have wrapped around."""
-
-_BLOCK = 16384  # entries of covariances presented at a time: their words stay in the cache
-_SHIFT, _MASK = np.uint64(DIGIT_BITS), np.uint64(DIGIT_MASK)
 
 
 @state
@@ -234,57 +231,16 @@ class Moments:
         """Mean and covariance, each with one rounding; on the host. See :class:`MomentsValue`."""
         require_same(self, state.statistic)
         count = np.asarray(state.count)
-        sums, products = np.asarray(state.sums), np.asarray(state.products)
         valid = (count >= 0) & (count < 1 << COUNT_BITS)
-        scale = np.array([lift.scale_bits for lift in self.lifts], dtype=np.int64)
-        first, second = self.pairs
-        n = np.where(valid, count, 0).astype(np.uint64)[..., None]
-        mean = round_ratio(sums, n, -scale)
-        d, p = self.features, len(first)
-        entries = np.empty((n.size, p))
-        flat_n, flat_sums = n.reshape(-1, 1), sums.reshape(-1, d, self.sum_digits)
-        flat_products = products.reshape(-1, p, self.product_digits)
-        rows = max(1, _BLOCK // p)
-        for start in range(0, n.size, rows):
-            part = slice(start, start + rows)
-            m, s = flat_n[part], flat_sums[part]
-            numerator = _scaled_covariance(m, s[:, first], s[:, second], flat_products[part])
-            entries[part] = round_ratio(numerator, m * (m - np.uint64(1)), -(scale[first] + scale[second]))
-        place = np.zeros((d, d), dtype=np.int64)
-        place[first, second] = place[second, first] = np.arange(p)
-        covariance = np.take(entries, place.ravel(), axis=1).reshape(*count.shape, d, d)
-        return MomentsValue(count, mean, covariance, valid)
+        flat = map_arrays(lambda x: x.reshape(-1, *x.shape[count.ndim :]), state)
+        held = namespace(flat.count).where(valid.reshape(-1), flat.count, np.int64(0))
+        scale = tuple(lift.scale_bits for lift in self.lifts)
+        mean, covariance = mean_and_covariance(held, flat.sums, flat.products, scale)
+        d = self.features
+        return MomentsValue(
+            count, mean.reshape(*count.shape, d), covariance.reshape(*count.shape, d, d), valid
+        )
 
 
 def _is_digits(x: Array) -> bool:
     return bool(x.dtype == np.uint32)
-
-
-def _scaled_covariance(n: np.ndarray, a: np.ndarray, b: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """Digits of ``n * products - a * b``: with counts below ``2**32`` it fits twice the digits of a sum."""
-    length = 2 * a.shape[-1]
-    if length > 4:
-        of_products = multiply(digits.from_int64(n.astype(np.int64), 2), products, length)
-        return digits.subtract(of_products, multiply(a, b, length))
-    low, high = (np.ascontiguousarray(products).view(np.uint64)[..., k] for k in (0, 1))
-    p = n * (low & _MASK)
-    q = n * (low >> _SHIFT) + (p >> _SHIFT)
-    low, high = (q << _SHIFT) | (p & _MASK), n * high + (q >> _SHIFT)
-    low_ab, high_ab = _multiply_words(_words(a), _words(b))
-    out = np.stack([low - low_ab, high - high_ab - (low < low_ab)], axis=-1)
-    return out.view(np.uint32)
-
-
-def _words(sums: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(sums).view(np.uint64)[..., 0]
-
-
-def _multiply_words(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high word of the product of two signed 64-bit integers, in ``uint64``."""
-    a_low, a_high, b_low, b_high = a & _MASK, a >> _SHIFT, b & _MASK, b >> _SHIFT
-    p = a_low * b_low
-    q = a_high * b_low + (p >> _SHIFT)
-    r = a_low * b_high + (q & _MASK)
-    high = a_high * b_high + (q >> _SHIFT) + (r >> _SHIFT)
-    signs = np.where(a >> np.uint64(63), b, np.uint64(0)) + np.where(b >> np.uint64(63), a, np.uint64(0))
-    return (r << _SHIFT) | (p & _MASK), high - signs
