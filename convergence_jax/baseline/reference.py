@@ -168,7 +168,7 @@ def judge(
     sizes = np.bincount(node[decided], minlength=1)
     large = np.flatnonzero(sizes >= _OWN_LAW)
     if np.count_nonzero(sizes) > 1 and len(large) <= _MOST_OWN_LAWS:
-        for k in large:
+        for k in large.tolist():
             here = np.flatnonzero(decided & (node == k))
             law = _fitted(squared[here], noise_share[here], count[here], deviations[here], d)
             p_value[here] = np.maximum(p_value[here], law.beyond(squared[here]))
