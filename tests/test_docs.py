@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 import convergence_jax
+from convergence_jax.baseline.decision import ASSUMES, ASSUMES_AGAINST
 from convergence_jax.statistics.law import Removable
 from convergence_jax.testing import catalogue, laws, strategies
 from convergence_jax.testing.sample import Sample
@@ -129,6 +130,11 @@ def test_every_flag_that_a_page_shows_exists(page: Path) -> None:
         for flag in re.findall(r"(?<!\S)--[a-z-]+", line.split("convergence ", 1)[1])
     }
     assert shown <= _flags()
+
+
+def test_the_assumptions_of_the_decision_are_those_that_results_state() -> None:
+    page = (DOCS / "explanation" / "decision.md").read_text()
+    assert [said for said in ASSUMES + ASSUMES_AGAINST if f"| {said} |" not in page] == []
 
 
 def test_every_reference_is_cited_and_every_citation_is_a_reference() -> None:
