@@ -7,7 +7,6 @@ flagged and ``--fail-on-flag`` is given, 130 interrupted.
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from convergence_jax.commands.terminal import Interruption
 from convergence_jax.errors import InputError
 
 _TRACEBACK = "CONVERGENCE_TRACEBACK"
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = _parse(sys.argv[1:] if argv is None else argv)
         if isinstance(command, int):
             return command
-        with _termination():
+        with Interruption():
             return _dispatch(command)
     except InputError as error:
         return _fail(str(error), 2)
@@ -221,21 +221,3 @@ def _dispatch(command: Any) -> int:
 def _names(text: str | None) -> list[str]:
     """Column names separated by commas; a name that has a comma goes into a config."""
     return [] if not text else text.split(",")
-
-
-class _termination:
-    """While it lasts, a request to terminate unwinds as Ctrl-C does, so that nothing half-written stays."""
-
-    def __enter__(self) -> None:
-        try:
-            self._former = signal.signal(signal.SIGTERM, self._interrupt)
-        except ValueError:  # not the main thread
-            self._former = None
-
-    def __exit__(self, *_: object) -> None:
-        if self._former is not None:
-            signal.signal(signal.SIGTERM, self._former)
-
-    @staticmethod
-    def _interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
