@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from convergence_jax.exact import digits as group
-from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK, Format
+from convergence_jax.exact.constants import DIGIT_BITS, DIGIT_MASK
 from convergence_jax.exact.sums import masked, no_terms, reshape_state, unless
 from convergence_jax.exact.superaccumulator import AccumulatorState
 from convergence_jax.exact.terms import format_of, terms
@@ -22,7 +23,6 @@ from convergence_jax.exact.window import (
     cut,
     deposit,
     exponent_field,
-    fold_blocks,
     offset,
     window_above,
     zeros_beside,
@@ -68,7 +68,8 @@ def segment_state(
     Notes
     -----
     The window is one for all groups, ``2 * (62 - log2(n))`` bits and at most 102, from the largest element
-    down. Otherwise every element's digits are added to its group's one by one.
+    down. Otherwise every element's digits are added to its group's one by one. Called outside traced code it
+    compiles the two ways apart and is about twice as fast.
     """
     x, format = jnp.asarray(x), format_of(x.dtype)
     if segment_ids.shape != x.shape[:1]:
@@ -82,33 +83,41 @@ def segment_state(
         return no_terms(shape, format)
     rows = _Rows(num_segments, columns)
     x = x.reshape(-1, columns)
+    if isinstance(x, jax.core.Tracer) or isinstance(segment_ids, jax.core.Tracer):
+        state, flaw = _add_window(rows, x, segment_ids)
+        held = jnp.broadcast_to(flaw == np.int64(0), (rows.cells,))
+        whole = unless(held, state, lambda x, ids: _add_digits(rows, x, ids), x, segment_ids)
+    else:
+        # Outside traced code the host can choose, and the fast way needs no room for the slow one.
+        whole, flaw = _window_alone(rows, x, segment_ids)
+        whole = _digits_alone(rows, x, segment_ids) if int(flaw) else whole
+    return reshape_state(whole, shape)
 
+
+def _add_window(rows: "_Rows", x: Array, ids: Array) -> tuple[AccumulatorState, Array]:
+    """The sums of what lies in the window, and zero if everything does."""
+    format = format_of(x.dtype)
     bits = min(WINDOW_BITS, 62 - (max(2, len(x)) - 1).bit_length())
     low, scale = window_above(exponent_field(jnp.max(jnp.abs(x))), 0, bits, format, x.dtype)
 
-    def add_window(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
+    def add(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
         high, rest, flaw = cut(block, scale, bits)
         folded = lax.reduce(flaw, np.int64(0), lax.bitwise_or, (0,))
         parts = (part - offset(1) for part in (high, rest))
-        return *(_add(total, cell, part) for total, part in zip(sums[:2], parts, strict=True)), sums[
-            2
-        ] | folded
+        added = (_add(total, cell, part) for total, part in zip(sums[:2], parts, strict=True))
+        return *added, sums[2] | folded
 
-    zeros = zeros_beside(low + segment_ids[0].astype(jnp.int64), (rows.cells,))
-    high, rest, flaw = rows.fold(_BLOCK, add_window, (zeros, zeros, zeros[0]), x, segment_ids)
+    zeros = zeros_beside(low + ids[0].astype(jnp.int64), (rows.cells,))
+    high, rest, flaw = rows.fold(_BLOCK, add, (zeros, zeros, zeros[0]), x, ids)
     parts = [[total & np.int64(DIGIT_MASK), total >> np.int64(DIGIT_BITS)] for total in (high, rest)]
     position = jnp.broadcast_to(low - np.int64(format.lsb), (rows.cells,))
-    state = AccumulatorState(deposit(parts[0], parts[1], bits, position, format), zeros, zeros, zeros)
-    held = jnp.broadcast_to(flaw == np.int64(0), (rows.cells,))
-
-    def again(x: Array, ids: Array) -> AccumulatorState:
-        return _add_digits(rows, x, ids, format)
-
-    return reshape_state(unless(held, state, again, x, segment_ids), shape)
+    lanes = deposit(parts[0], parts[1], bits, position, format)
+    return AccumulatorState(lanes, zeros, zeros, zeros), flaw
 
 
-def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> AccumulatorState:
+def _add_digits(rows: "_Rows", x: Array, ids: Array) -> AccumulatorState:
     """Add every digit of every element to its cell."""
+    format = format_of(x.dtype)
 
     def add(sums: tuple[Array, ...], block: Array, cell: Array) -> tuple[Array, ...]:
         made = terms(block)
@@ -135,20 +144,6 @@ def _add_digits(rows: "_Rows", x: Array, ids: Array, format: Format) -> Accumula
 
 def _add(totals: Array, cell: Array, values: Array) -> Array:
     return totals.at[cell].add(values, mode="drop", wrap_negative_indices=False)
-
-
-def _flaw(block: Array, scale: Array, bits: int) -> Array:
-    """Zero if every element lies in the window."""
-
-    def look(part: Array) -> tuple[Array]:
-        return (cut(part, scale, bits)[2],)
-
-    def combine(a: tuple[Array], b: tuple[Array]) -> tuple[Array]:
-        return (a[0] | b[0],)
-
-    folded = fold_blocks(look, combine, block.reshape(1, -1, 1))
-    flaws = [lax.reduce(made, np.int64(0), lax.bitwise_or, (0, 1, 2)) for (made,), _ in folded]
-    return flaws[0] | flaws[-1]
 
 
 @dataclass(frozen=True)
@@ -196,3 +191,7 @@ class _Rows:
             exists[:, None], first[:, None] + np.arange(self.columns, dtype=np.int32), np.int32(-1)
         )
         return cells.reshape(-1)
+
+
+_window_alone = jax.jit(_add_window, static_argnums=0)
+_digits_alone = jax.jit(_add_digits, static_argnums=0)

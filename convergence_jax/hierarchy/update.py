@@ -206,9 +206,7 @@ def _unpack(statistic: Moments, packed: Array) -> tuple[Array, Array]:
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
 def _add_paths(statistic: Moments, lanes: Array, packed: Array) -> Array:
     change, paths = _unpack(statistic, packed)
-    for path in paths:
-        lanes = lanes.at[path].add(change)
-    return lanes
+    return lanes.at[paths.reshape(-1)].add(jnp.tile(change, (len(paths), 1)))
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)

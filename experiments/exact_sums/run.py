@@ -27,7 +27,8 @@ def main(config: dict) -> dict:
     groups = sizes["segments"]
     ids = jnp.asarray(rng.integers(0, groups, sizes["rows"]), dtype=jnp.int32)
     into = {
-        "exact": jax.jit(lambda a, i: segment_state(a, i, groups)),
+        "exact": lambda a, i: segment_state(a, i, groups),
+        "exact, inside jit": jax.jit(lambda a, i: segment_state(a, i, groups)),
         "segment_sum": jax.jit(lambda a, i: jax.ops.segment_sum(a, i, groups)),
     }
     tasks["segments"] = {name: bind(f, x[:, 0], ids) for name, f in into.items()}
