@@ -6,7 +6,7 @@ from typing import Any
 
 from convergence_jax.commands.execution import first_line, start_jax
 
-_PACKAGES = ("jax", "jaxlib", "numpy", "pyarrow", "msgspec", "tyro", "rich", "matplotlib", "jinja2")
+_PACKAGES = ("jax", "jaxlib", "numpy", "pyarrow", "msgspec", "tyro", "rich", "jinja2")
 
 
 def doctor() -> int:
