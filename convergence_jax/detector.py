@@ -27,6 +27,9 @@ from convergence_jax.statistics.moments import Moments
 
 SCHEMA = "convergence.detect/1"
 
+_COLUMNS = {"all", "agent", "observations", "q_value", "flagged"}
+"""Names that the result has for itself: no level may have one."""
+
 Progress = Callable[[str, float], None]
 """Called with the stage and the fraction of it that is done."""
 
@@ -104,6 +107,9 @@ def detect(
         raise ValueError('detect: 64-bit mode is off: call jax.config.update("jax_enable_x64", True) first.')
     if not 1 <= devices <= jax.device_count():
         raise InputError(f"devices: {devices} asked for, there are {jax.device_count()}.")
+    taken = sorted(_COLUMNS & set(levels))
+    if taken:
+        raise InputError(f"levels: {taken[0]!r} is a column of the result; rename that level.")
     selection = Selection(agent, tuple(levels), tuple(features), None if until is None else time)
     run = _Run(source, selection, until, devices, progress)
     chosen = run.choose_lifts(dict(lifts or {}))

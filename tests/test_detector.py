@@ -140,6 +140,12 @@ def test_a_lift_of_no_feature_is_refused(tmp_path):
         run(tmp_path, fleet(), lifts={"z": FixedPoint()})
 
 
+def test_a_level_named_like_a_column_of_the_result_is_refused(tmp_path):
+    table = fleet().rename_columns(["who", "flagged", "site", "x", "y", "day"])
+    with pytest.raises(InputError, match="'flagged' is a column of the result"):
+        run(tmp_path, table, levels=("flagged", "site"))
+
+
 def test_a_later_period_is_compared_with_an_earlier_one(tmp_path):
     table = fleet(rows=4000)
     late = table["day"].to_numpy() >= 5
