@@ -17,6 +17,7 @@ class Interruption:
 
     def __enter__(self) -> None:
         Interruption._requested = False
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._keep_quiet
         try:
             self._former = {
                 number: signal.signal(number, self._request)
@@ -27,8 +28,14 @@ class Interruption:
             self._former = {}
 
     def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._unraisable
         for number, handler in self._former.items():
             signal.signal(number, handler)
+
+    def _keep_quiet(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Say nothing of an interruption that got lost: it is heeded at the next step."""
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            self._unraisable(lost)
 
     @staticmethod
     def _request(number: int, frame: object) -> None:
