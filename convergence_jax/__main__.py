@@ -1,8 +1,6 @@
 """``python -m convergence_jax`` is ``convergence``."""
 
-import sys
-
-from convergence_jax.cli import main
+from convergence_jax.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

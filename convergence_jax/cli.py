@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
 from convergence_jax.commands.terminal import Interruption
 from convergence_jax.errors import InputError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or a request to terminate."""
 
 _TRACEBACK = "CONVERGENCE_TRACEBACK"
 
@@ -130,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written is left.", 130)
+        return _fail("interrupted; nothing half-written is left.", INTERRUPTED)
     except MemoryError:
         return _fail("out of memory; give fewer features or agents, or a larger machine.", 2)
     except BrokenPipeError:
@@ -142,6 +145,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         said = " ".join(str(error).split())[:200]
         return _fail(f"internal error: {type(error).__name__}: {said}; set {_TRACEBACK}=1 to see where.", 2)
+
+
+def program() -> NoReturn:
+    """The process: :func:`main`, and an end that waits for nobody after an interruption.
+
+    Threads of compiled code may be at work then; taking Python down under them can crash.
+    """
+    status = main()
+    if status == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _fail(line: str, status: int) -> int:
