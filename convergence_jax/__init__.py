@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from convergence_jax.errors import RemoteError as RemoteError
     from convergence_jax.errors import StaleError as StaleError
     from convergence_jax.exact.fixed_point import FixedPoint as FixedPoint
+    from convergence_jax.exact.log_sum_exp import LogSumExp as LogSumExp
     from convergence_jax.exact.superaccumulator import Superaccumulator as Superaccumulator
     from convergence_jax.hierarchy.fold import reduce as reduce
     from convergence_jax.statistics.check import check as check
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from convergence_jax.statistics.histogram import Histogram as Histogram
     from convergence_jax.statistics.law import Removable as Removable
     from convergence_jax.statistics.law import Statistic as Statistic
+    from convergence_jax.statistics.log_evidence import LogEvidence as LogEvidence
     from convergence_jax.statistics.moments import Moments as Moments
     from convergence_jax.statistics.product import product as product
     from convergence_jax.statistics.quantiles import Quantiles as Quantiles
@@ -35,6 +37,8 @@ _MODULES = {
     "FaultError": "errors",
     "FixedPoint": "exact.fixed_point",
     "Histogram": "statistics.histogram",
+    "LogEvidence": "statistics.log_evidence",
+    "LogSumExp": "exact.log_sum_exp",
     "Moments": "statistics.moments",
     "Quantiles": "statistics.quantiles",
     "RemoteError": "errors",

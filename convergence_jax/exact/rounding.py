@@ -1,6 +1,6 @@
 """The one rounding of an answer: integers in digits to the nearest float, ties to even."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -135,7 +135,12 @@ def _python_ratio(numerator: np.ndarray, denominator: int, exponent: int) -> flo
         return float("inf") if n > 0 else float("-inf")
 
 
-def round_digits(digits: Array, exponent: int, dtype: Any = np.float64) -> Array:
+def round_digits(
+    digits: Array,
+    exponent: int,
+    dtype: Any = np.float64,
+    towards: Literal["nearest", "below", "above"] = "nearest",
+) -> Array:
     """Integers times ``2**exponent``, correctly rounded, in NumPy or JAX.
 
     Parameters
@@ -146,12 +151,14 @@ def round_digits(digits: Array, exponent: int, dtype: Any = np.float64) -> Array
         Of the unit.
     dtype : dtype
         float64 or float32.
+    towards : {"nearest", "below", "above"}
+        Nearest with ties to even, or the nearest float that is not above or not below the exact value.
 
     Returns
     -------
     Float[Array, "..."]
-        Nearest, ties to even; subnormal results exactly as IEEE 754 rounds them, infinite beyond the range,
-        ``+0.0`` for zero.
+        Subnormal results exactly as IEEE 754 rounds them, infinite beyond the range (the largest float where
+        the direction forbids it), ``+0.0`` for zero.
 
     Notes
     -----
@@ -190,14 +197,20 @@ def round_digits(digits: Array, exponent: int, dtype: Any = np.float64) -> Array
     remainder = xp.where(nothing, head, head & ((np.uint64(1) << shift) - np.uint64(1)))
     half = np.uint64(1) << xp.minimum(drop - np.int64(1), np.int64(63)).astype(xp.uint64)
     odd = (kept & np.uint64(1)) != np.uint64(0)
-    up = (remainder > half) | ((remainder == half) & (sticky | odd))
-    up = up & (drop < np.int64(65))
+    if towards == "nearest":
+        up = (remainder > half) | ((remainder == half) & (sticky | odd))
+        up = up & (drop < np.int64(65))
+        to_infinity = xp.ones_like(negative)
+    else:
+        to_infinity = negative if towards == "below" else ~negative  # away from zero
+        up = ((remainder != np.uint64(0)) | sticky) & to_infinity
     # The leading one of `kept` adds one to the exponent, and so does a carry out of the rounding.
     biased = xp.maximum(power - np.int64(least), np.int64(0))
     largest = (1 << (8 * np.dtype(dtype).itemsize - precision)) - 1  # exponent field of infinity
     infinite = biased >= np.int64(largest - 1)
     field = xp.clip(biased, 0, largest - 2).astype(xp.uint64) << np.uint64(precision - 1)
-    bits = xp.where(infinite, np.uint64(largest << (precision - 1)), field + kept + up.astype(xp.uint64))
+    beyond = np.uint64(largest << (precision - 1)) - (~to_infinity).astype(xp.uint64)
+    bits = xp.where(infinite, beyond, field + kept + up.astype(xp.uint64))
     bits = xp.where(first == np.uint64(0), np.uint64(0), bits)
     sign = negative.astype(xp.uint64) << np.uint64(8 * np.dtype(dtype).itemsize - 1)
     return (bits | sign).astype(unsigned).view(np.dtype(dtype))

@@ -19,6 +19,8 @@ from convergence_jax.exact.constants import (
     FLOAT32_PRODUCT,
     FLOAT64,
     FLOAT64_PRODUCT,
+    WINDOW,
+    WINDOW_FIRST_DIGIT,
     Format,
 )
 
@@ -75,6 +77,18 @@ def terms(x: Array) -> Terms:
     sign, mantissa, shift, nan, infinite = _decode(x)
     words = [mantissa] if x.dtype == np.float32 else [mantissa & _MASK, mantissa >> _DIGIT]
     return _place(words, sign, shift, nan, infinite)
+
+
+def within_window(x: Array) -> Array:
+    """Whether each float64 is a multiple of the window's unit and within its range: see ``WINDOW``."""
+    _, mantissa, position, nan, infinite = _decode(x)
+    # The unit lies this many bits above that of the float; so many low bits of the mantissa must be zero.
+    below = np.int64(DIGIT_BITS * WINDOW_FIRST_DIGIT) - position.astype(position.__array_namespace__().int64)
+    xp = position.__array_namespace__()
+    lost = xp.clip(below, 0, 63).astype(xp.uint64)
+    whole = (mantissa & ((np.uint64(1) << lost) - np.uint64(1))) == np.uint64(0)
+    small = position < np.uint64(1022 + WINDOW.term_bits + WINDOW.lsb)  # the exponent field, less one
+    return whole & small & ~nan & ~infinite
 
 
 def product_terms(x: Array, y: Array) -> Terms:

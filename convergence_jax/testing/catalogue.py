@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from convergence_jax.exact import constants
 from convergence_jax.exact.fixed_point import FixedPoint
+from convergence_jax.exact.log_sum_exp import LogSumExp
 from convergence_jax.exact.superaccumulator import Superaccumulator
 from convergence_jax.statistics.correlation import Correlation
 from convergence_jax.statistics.count import Count
@@ -14,6 +15,7 @@ from convergence_jax.statistics.distinct import Distinct
 from convergence_jax.statistics.extrema import Extrema
 from convergence_jax.statistics.histogram import Histogram
 from convergence_jax.statistics.law import Statistic
+from convergence_jax.statistics.log_evidence import LogEvidence
 from convergence_jax.statistics.moments import Moments
 from convergence_jax.statistics.product import product
 from convergence_jax.statistics.quantiles import Quantiles
@@ -63,6 +65,9 @@ CASES = (
         Superaccumulator(constants.FLOAT64_PRODUCT),
         strategies.paired_samples(),
     ),
+    Case("log-evidence", LogEvidence(), strategies.samples()),
+    Case("log-evidence-of-any-float", LogEvidence(1024), strategies.samples()),
+    Case("log-sum-exp", LogSumExp(), strategies.samples()),
     Case("moments", Moments((_NARROW, _COARSE)), strategies.samples(features=2)),
     Case("moments-wide", Moments((_WIDE, _NARROW)), strategies.samples(features=2)),
     Case("extrema", Extrema(), strategies.samples()),

@@ -4,6 +4,7 @@ This module imports nothing of the library, is slow, and is meant to be read: if
 sight.
 """
 
+import itertools
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from fractions import Fraction
@@ -145,3 +146,13 @@ def _is_even(value: float) -> bool:
     mantissa, _ = math.frexp(abs(value))
     spacing = Fraction(math.ulp(value))
     return (Fraction(abs(value)) / spacing) % 2 == 0 if mantissa else True
+
+
+def honest_range(said: Sequence[Fraction], liars: int) -> tuple[Fraction, Fraction]:
+    """Smallest and largest total of the honest, over every set of at most `liars` observers that may lie."""
+    totals = [
+        sum((x for o, x in enumerate(said) if o not in chosen), Fraction(0))
+        for size in range(min(liars, len(said)) + 1)
+        for chosen in map(set, itertools.combinations(range(len(said)), size))
+    ]
+    return min(totals), max(totals)

@@ -1,5 +1,6 @@
 """The one rounding of an answer, against Python's integers and fractions."""
 
+import math
 from fractions import Fraction
 
 import jax
@@ -95,6 +96,21 @@ def test_digits_are_read_out_as_the_nearest_float(n, exponent):
         assert bits(round_digits(digits, exponent, dtype)) == bits(wanted)
         on_device = jax.jit(round_digits, static_argnums=(1, 2))(jnp.asarray(digits), exponent, dtype)
         assert bits(on_device) == bits(wanted)  # subnormals included
+
+
+@given(n=st.lists(numerators, min_size=8, max_size=8), exponent=st.sampled_from([-1250, -1180, 0, 790, 1000]))
+@example(n=[2**54 - 1, -(2**54 - 1), 1, -1, 0, 2, 3, 2**53 + 1], exponent=970)
+def test_rounded_below_and_above_the_floats_enclose_the_number_and_nothing_between(n, exponent):
+    digits = from_ints(n, LENGTH)
+    ends = [round_digits(digits, exponent, towards=side) for side in ("below", "above")]
+    on_device = jax.jit(round_digits, static_argnums=(1,), static_argnames="towards")
+    for side, made in zip(("below", "above"), ends, strict=True):
+        assert bits(on_device(jnp.asarray(digits), exponent, towards=side)) == bits(made)
+    for v, low, high in zip(n, *ends, strict=True):
+        exact = Fraction(v) * Fraction(2) ** exponent
+        assert low == -math.inf or Fraction(float(low)) <= exact
+        assert high == math.inf or exact <= Fraction(float(high))
+        assert low == high == exact if low == high else high == math.nextafter(low, math.inf)
 
 
 def test_other_types_are_refused():
