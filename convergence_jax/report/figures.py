@@ -131,18 +131,14 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
         threshold = None if threshold is None else min(threshold, (edges[-2] + edges[-1]) / 2)
     left, right, top, foot = 50, width - 12, 34, height - 42
     across = _score_axis(edges, threshold, left, right)
-    up = Axis(_FLOOR, max([10.0, *counts, *expected]) * 1.15, foot, top, True)
+    up = count_axis(max([*counts, *expected]), foot, top)
     out = [
         f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-labelledby="{key}t {key}d">',
         f'<title id="{key}t">Scores at level {escape(name(chart.name))}</title>',
         f'<desc id="{key}d">Bars: {count(sum(counts))} observed scores. Curve: the counts expected if ',
         f"nobody were unusual. Threshold: {limit}.</desc>",
     ]
-    for mark in up.marks():
-        if mark >= 1:
-            y = pixel(up(mark))
-            out.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
-            out.append(f'<text class="tick end" x="{left - 7}" y="{y}" dy=".33em">{number(mark)}</text>')
+    out += count_grid(up, left, right)
     if beyond:
         at = pixel(across((edges[-2] + edges[-1]) / 2))
         out.append(f'<text class="tick last mid" x="{at}" y="{foot + 18}">more</text>')
@@ -152,7 +148,7 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
         at = pixel(across(x))
         out.append(f'<path class="axis" d="M{at} {foot}v4"/>')
         out.append(f'<text class="tick mid" x="{at}" y="{foot + 18}">{number(x)}</text>')
-    out += _bars(edges, counts, threshold, across, up)
+    out += bars(edges, counts, threshold, across, up)
     drawn = len(expected) - beyond  # an open bin has no place for a curve
     line = _curve(edges[: drawn + 1], expected[:drawn], across, up)
     if line:
@@ -169,7 +165,23 @@ def distance_chart(chart: DistanceChart, key: str, *, width: int = 560, height: 
     return "".join(out) + "</svg>"
 
 
-def _bars(
+def count_axis(most: float, foot: float, top: float) -> Axis:
+    """Lay out a logarithmic axis for counts up to `most`, with room above."""
+    return Axis(_FLOOR, max(10.0, most) * 1.15, foot, top, True)
+
+
+def count_grid(up: Axis, left: float, right: float) -> list[str]:
+    """Lines across and numbers beside them at the marks of an axis of counts."""
+    out = []
+    for mark in up.marks():
+        if mark >= 1:
+            y = pixel(up(mark))
+            out.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
+            out.append(f'<text class="tick end" x="{left - 7}" y="{y}" dy=".33em">{number(mark)}</text>')
+    return out
+
+
+def bars(
     edges: Sequence[float], counts: Sequence[float], threshold: float | None, across: Axis, up: Axis
 ) -> list[str]:
     """One path of bars below the threshold and one of those beyond; a bar that it crosses is cut in two."""

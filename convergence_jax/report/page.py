@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, NamedTuple
 
 
@@ -153,20 +152,12 @@ def render(page: Page) -> str:
     ValueError
         If a chart's edges, counts and expected counts do not fit together.
     """
-    from jinja2 import Environment, StrictUndefined
-
     from convergence_jax.report import provenance, sections
+    from convergence_jax.report.layout import write
     from convergence_jax.report.wording import name
 
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        newline_sequence="\n",
-    )
-    template = resources.files("convergence_jax.report").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return write(
+        "detect.html",
         subject=name(page.subject, 120) if page.subject else "",
         verdict=sections.verdict(page),
         key_figures=sections.key_figures(page),

@@ -2,10 +2,10 @@
 
 import math
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from fractions import Fraction
+from typing import Any, Protocol
 
-from convergence_jax.report.page import Page
 from convergence_jax.report.wording import (
     MISSING,
     count,
@@ -25,10 +25,27 @@ _FAULTS = {
     "not_finite": "{} is not a finite number",
     "out_of_range": "{} is outside its declared range",
 }
+_OTHERWISE = {
+    "duplicate": "came before, and counts once",
+    "equivocation": "contradicts another row of the same observer on the same matter",
+    "out_of_range": "is outside the declared range",
+}
 _TOLD = {"alpha", "method", "assumes", "flagged", "least_rejections", "transforms"}
 _READ = {"rows", "agents", "agents_in_several_groups", "rejected"}
 
 Section = dict[str, Any]
+
+
+class Told(Protocol):
+    """What every page has: the result it shows, and the command that makes it again."""
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What ``result.json`` holds."""
+
+    @property
+    def command(self) -> str:
+        """The command line that does it again."""
 
 
 def get(result: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
@@ -39,19 +56,24 @@ def get(result: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
     return default if value is None else value
 
 
+def prior_of(page: Told) -> list[float]:
+    """Prior probabilities from weights, numbers or texts such as ``1/3``; empty if one of them is neither."""
+    try:
+        weights = [Fraction(str(weight)) for weight in get(page.result, "prior", default=[])]
+    except (ValueError, ZeroDivisionError):
+        return []
+    whole = sum(weights)
+    return [float(weight / whole) for weight in weights] if whole > 0 and min(weights) >= 0 else []
+
+
 def total(seconds: Mapping[str, float]) -> float:
     """Seconds of the whole run."""
-    return seconds["total"] if "total" in seconds else math.fsum(seconds.values())
+    whole = seconds.get("total")
+    return math.fsum(value for value in seconds.values() if value is not None) if whole is None else whole
 
 
-def reading(page: Page) -> Section:
+def reading(page: Told) -> Section:
     """What was read, what was rejected and why, and what the lifts rounded."""
-    rows = get(page.result, "input", "rows", default=0)
-    rejected = get(page.result, "input", "rejected", default={})
-    total = sum(rejected.values())
-    ordered = sorted(
-        ((n, reason) for reason, n in rejected.items() if n), key=lambda pair: (-pair[0], pair[1])
-    )
     lifts = []
     for feature, lift in get(page.result, "lift", default={}).items():
         scale, reach = lift.get("scale_bits"), lift.get("range_bits")
@@ -68,6 +90,19 @@ def reading(page: Page) -> Section:
             }
         )
     several = get(page.result, "input", "agents_in_several_groups", default=0)
+    return rows_read(page.result, get(page.result, "input", "rejected", default={})) | {
+        "several": plural(several, "agent was", "agents were") if several else None,
+        "lifts": lifts,
+    }
+
+
+def rows_read(result: Mapping[str, Any], rejected: Mapping[str, int]) -> Section:
+    """How many rows were read, and how many of them rejected for which reason, the most frequent first."""
+    rows = get(result, "input", "rows", default=0)
+    total = sum(rejected.values())
+    ordered = sorted(
+        ((n, reason) for reason, n in rejected.items() if n), key=lambda pair: (-pair[0], pair[1])
+    )
     return {
         "rows": plural(rows, "row was", "rows were"),
         "accepted": count(rows - total),
@@ -77,25 +112,27 @@ def reading(page: Page) -> Section:
             (_reason(reason), count(n), percent(n / rows) if rows else MISSING) for n, reason in ordered
         ][:MOST_REASONS],
         "more_reasons": max(0, len(ordered) - MOST_REASONS),
-        "several": plural(several, "agent was", "agents were") if several else None,
-        "lifts": lifts,
-        "more": _facts(
-            {key: value for key, value in get(page.result, "input", default={}).items() if key not in _READ}
+        "several": None,
+        "caption": "Read from",
+        "more": facts(
+            {key: value for key, value in get(result, "input", default={}).items() if key not in _READ}
         ),
     }
 
 
 def _reason(reason: str) -> str:
     kind, _, column = reason.partition(":")
-    return _FAULTS[kind].format(name(column)) if kind in _FAULTS and column else name(reason)
+    if kind in _FAULTS and column:
+        return _FAULTS[kind].format(name(column))
+    return _OTHERWISE.get(reason, name(reason))
 
 
 def _power_of_two(power: int) -> str:
     return number(math.ldexp(1.0, power), 3) if -1070 < power < 1020 else f"2^{power}"
 
 
-def method(page: Page) -> Section:
-    """The decision in words: method, assumptions, and whatever else it recorded."""
+def method(page: Told, told: Collection[str] = _TOLD) -> Section:
+    """The decision in words: method, assumptions, and whatever else it recorded beside the keys `told`."""
     decision = get(page.result, "decision", default={})
     transforms = decision.get("transforms") or {}
     return {
@@ -104,17 +141,17 @@ def method(page: Page) -> Section:
         "assumes": [sentence(name(text, 400)) for text in list(decision.get("assumes") or ())[:MOST_REASONS]],
         "transforms": [(name(key, 40), name(how, 200)) for key, how in transforms.items()],
         "untouched": bool(transforms) and set(transforms.values()) == {"none"},
-        "more": _facts({key: value for key, value in decision.items() if key not in _TOLD}),
+        "more": facts({key: value for key, value in decision.items() if key not in told}),
     }
 
 
-def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Names and values of nested mappings, flat, in the order given."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         label = f"{prefix}{name(key, 60).replace('_', ' ')}"
         if isinstance(value, Mapping):
-            rows += _facts(value, f"{label}: ")
+            rows += facts(value, f"{label}: ")
         elif isinstance(value, (list, tuple)):
             shown = ", ".join(_value(key, item) for item in value[:8])
             rows.append(
@@ -137,15 +174,15 @@ def _value(key: str, value: Any) -> str:
     return name(value, 300)
 
 
-def again(page: Page) -> Section:
+def again(page: Told) -> Section:
     """How to do it again and get the same: command, digest, what ran where, times and versions."""
     seconds = get(page.result, "seconds", default={})
-    stages = [(stage, value) for stage, value in seconds.items() if stage != "total"]
+    stages = [(stage, value) for stage, value in seconds.items() if stage != "total" and value is not None]
     longest = max((value for _, value in stages), default=0.0)
     return {
         "digest": name(get(page.result, "digest"), 128) if get(page.result, "digest") else None,
         "command": _folded(page.command),
-        "execution": _facts(get(page.result, "execution", default={})),
+        "execution": facts(get(page.result, "execution", default={})),
         "seconds": [
             (
                 name(stage, 60).replace("_", " "),

@@ -86,6 +86,44 @@ def probability(p: float | None) -> str:
     return number(p, 2) if p > 0 else "<10⁻³⁰⁰"
 
 
+def chance(log_p: float | None, log_complement: float | None = None) -> str:
+    """Write a probability from logarithms, so that what is nearly certain is not written as certain.
+
+    Parameters
+    ----------
+    log_p : float, optional
+        Its natural logarithm; None and NaN give a dash.
+    log_complement : float, optional
+        That of one less the probability; taken from `log_p` where it is None.
+
+    Returns
+    -------
+    str
+        ``0.931``, ``3 × 10⁻¹²``, ``1 − 3 × 10⁻¹²``; 0 and 1 only where a logarithm is infinite.
+    """
+    if log_p is None or math.isnan(log_p) or (log_complement is not None and math.isnan(log_complement)):
+        return MISSING
+    if log_complement is None:
+        if log_p > -1e-15:
+            return "over 1 − 10⁻¹⁵"
+        log_complement = math.log(-math.expm1(log_p))
+    if log_complement < math.log(0.0005):
+        return "1" if math.isinf(log_complement) else f"1 − {_from_log(log_complement)}"
+    if log_p < math.log(0.0005):
+        return "0" if math.isinf(log_p) else _from_log(log_p)
+    return f"{min(math.exp(log_p), 0.9995):.3f}"
+
+
+def _from_log(log_x: float) -> str:
+    """Write a small number from its natural logarithm with one digit, which no underflow takes away."""
+    power, part = divmod(log_x / math.log(10), 1.0)
+    digit = round(10.0**part)
+    if digit == 10:
+        digit, power = 1, power + 1
+    scale = "10" + str(int(power)).translate(_SUPERSCRIPT)
+    return scale if digit == 1 else f"{digit} × {scale}"
+
+
 def duration(seconds: float | None) -> str:
     """Write a time in the unit that a person would choose."""
     if seconds is None or not math.isfinite(seconds):

@@ -9,8 +9,12 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from hand_made_consensus import crowd, evidence, undecided
+from hand_made_consensus import hostile as hostile_consensus
 from hand_made_pages import flights, hostile
 
+from convergence_jax.report.consensus_page import ConsensusPage
+from convergence_jax.report.consensus_page import render as render_consensus
 from convergence_jax.report.page import Page, render
 
 FLAGS = [
@@ -115,6 +119,30 @@ def test_a_report_is_laid_out_without_errors_or_requests(
     assert {"agents", "groups", "distances", "population", "read", "method", "again"} <= seen.sections.keys()
     assert all(seen.sections.values())
     assert seen.charts > 0
+    assert seen.overflow <= 0
+
+
+@pytest.mark.parametrize(
+    ("page", "also"),
+    [
+        (evidence(), {"distribution"}),
+        (crowd(16), {"distribution", "calibration"}),
+        (hostile_consensus(), {"distribution", "calibration"}),
+        (undecided(), set()),
+    ],
+    ids=["evidence", "crowd", "hostile", "undecided"],
+)
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_consensus_report_is_laid_out_without_errors_or_requests(
+    visit: Callable[..., Visit], page: ConsensusPage, also: set[str], width: int
+) -> None:
+    seen = visit(render_consensus(page), width)
+    assert seen.console == []
+    assert seen.requests == []
+    assert seen.loaded == []
+    assert seen.sections.keys() == {"judged", "observers", "read", "method", "again"} | also
+    assert all(seen.sections.values())
+    assert seen.charts >= len(also)
     assert seen.overflow <= 0
 
 

@@ -65,3 +65,19 @@ def test_a_correlation_can_be_read_at_every_strength(scheme: str, sign: str) -> 
     for percent in range(101):
         ground = over(palette[f"{sign}-soft"], palette["panel"], percent / 100)
         assert contrast(palette["ink"], ground) >= ENOUGH, percent
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_the_badge_of_the_clear_can_be_read(scheme: str) -> None:
+    palette = palettes()[scheme]
+    assert contrast(palette["good"], palette["paper"]) >= ENOUGH
+
+
+ENOUGH_FOR_A_SHAPE = 3.0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+@pytest.mark.parametrize("shape", ["alarm", "calm", "ink", "soft"])
+def test_what_a_figure_of_the_consensus_report_tells_stands_out(scheme: str, shape: str) -> None:
+    palette = palettes()[scheme]
+    assert contrast(palette[shape], palette["paper"]) >= ENOUGH_FOR_A_SHAPE
