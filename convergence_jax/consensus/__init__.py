@@ -1,0 +1,1 @@
+"""What all observers together say about an agent: evidence, posteriors, bounds under liars, reliability."""
