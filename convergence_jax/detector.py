@@ -1,12 +1,8 @@
 """`detect`: from rows of observations to who is unusual, through exact states."""
 
-import os
-import time as clock
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -20,6 +16,7 @@ from convergence_jax.data.digest import digest
 from convergence_jax.data.fleet import Fleet
 from convergence_jax.data.fleet_table import FleetIndex, FleetTable
 from convergence_jax.data.source import Batch, Selection, Source
+from convergence_jax.data.stages import Progress, Stages, execution, versions
 from convergence_jax.data.survey import Survey
 from convergence_jax.errors import InputError
 from convergence_jax.exact.fixed_point import FixedPoint
@@ -29,9 +26,6 @@ SCHEMA = "convergence.detect/1"
 
 _COLUMNS = {"all", "agent", "observations", "q_value", "flagged"}
 """Names that the result has for itself: no level may have one."""
-
-Progress = Callable[[str, float], None]
-"""Called with the stage and the fraction of it that is done."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +101,8 @@ def detect(
         raise ValueError('detect: 64-bit mode is off: call jax.config.update("jax_enable_x64", True) first.')
     if not 1 <= devices <= jax.device_count():
         raise InputError(f"devices: {devices} asked for, there are {jax.device_count()}.")
+    if not features:
+        raise InputError(f"{source.name}: no feature is chosen; name numeric columns with --features.")
     taken = sorted(_COLUMNS & set(levels))
     if taken:
         raise InputError(f"levels: {taken[0]!r} is a column of the result; rename that level.")
@@ -114,7 +110,7 @@ def detect(
     run = _Run(source, selection, until, devices, progress)
     chosen = run.choose_lifts(dict(lifts or {}))
     before, after = run.accumulate(chosen)
-    with run.stage("decide"):
+    with run.stages.stage("decide"):
         after_levels = measure(after)
         if before is None:
             decision = deciding.decide(after_levels, len(after.agents), alpha=alpha, features=features)
@@ -122,7 +118,7 @@ def detect(
             decision = deciding.decide_against_baseline(
                 measure(before), after_levels, len(after.agents), alpha=alpha, features=features
             )
-    with run.stage("digest"):
+    with run.stages.stage("digest"):
         fingerprint = digest([fleet.parts() for fleet in (before, after) if fleet is not None])
     return Detection(
         run.result(before, after, decision, fingerprint), agents_table(after, decision), after, decision
@@ -137,19 +133,9 @@ class _Run:
     ) -> None:
         self.source, self.selection, self.until, self.devices = source, selection, until, devices
         self.features = selection.features
-        self.progress = progress or (lambda stage, done: None)
-        self.seconds: dict[str, float] = {}
+        self.stages = Stages(progress)
         self.rows = 0
         self.rejected: Counter[str] = Counter()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and say when it begins and ends."""
-        self.progress(name, 0.0)
-        start = clock.perf_counter()
-        yield
-        self.seconds[name] = clock.perf_counter() - start
-        self.progress(name, 1.0)
 
     def batches(self, stage: str) -> Iterator[Batch]:
         """Read the source from the beginning."""
@@ -162,7 +148,7 @@ class _Run:
             until=self.until,
         ):
             yield batch
-            self.progress(stage, batch.done)
+            self.stages.progress(stage, batch.done)
 
     def choose_lifts(self, declared: dict[str, FixedPoint]) -> Moments:
         """The declared lift of each feature, or the finest that holds it."""
@@ -173,7 +159,7 @@ class _Run:
             )
         if set(declared) == set(self.features):
             return Moments(tuple(declared[name] for name in self.features))
-        with self.stage("survey"):
+        with self.stages.stage("survey"):
             survey = Survey(len(self.features))
             for batch in self.batches("survey"):
                 survey.add(batch.values)
@@ -187,7 +173,7 @@ class _Run:
         ]
         self.nonzero = np.zeros(len(self.features), dtype=np.int64)
         self.rounded_to_zero = np.zeros(len(self.features), dtype=np.int64)
-        with self.stage("accumulate"):
+        with self.stages.stage("accumulate"):
             for batch in self.batches("accumulate"):
                 self.rows += batch.read
                 self.rejected.update(batch.rejected)
@@ -202,7 +188,7 @@ class _Run:
                     f"{self.source.name}: no usable row {side} {self.until}; "
                     "give another end of the baseline period."
                 )
-        with self.stage("roll up"):
+        with self.stages.stage("roll up"):
             fleets = [table.finish() for table in tables]
         return (fleets[0], fleets[1]) if self.until else (None, fleets[0])
 
@@ -239,20 +225,10 @@ class _Run:
         if before is not None:
             whole = moments.merge(whole, before.levels[0].observations)
         population = moments.present(whole)
-        device = jax.devices()[0]
         leaves = np.bincount(after.levels[-1].units.agent, minlength=len(after.agents))
         return {
             "schema": SCHEMA,
-            "execution": {
-                "backend": "xla",
-                "platform": device.platform,
-                "device": device.device_kind,
-                "devices": self.devices,
-                "processes": [os.getpid()],
-                # XLA reports neither.
-                "kernel_launches": None,
-                "bytes_to_device": None,
-            },
+            "execution": execution(self.devices),
             "input": {
                 "name": self.source.name,
                 "rows": self.rows,
@@ -291,11 +267,8 @@ class _Run:
                 "transforms": decision.transforms,
             },
             "digest": fingerprint,
-            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
-            "versions": {
-                name: version(name)
-                for name in ("convergence-jax", "jax", "jaxlib", "numpy", "scipy", "pyarrow")
-            },
+            "seconds": self.stages.rounded(),
+            "versions": versions("scipy", "pyarrow"),
         }
 
 

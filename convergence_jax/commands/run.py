@@ -2,16 +2,19 @@
 
 import importlib.util
 import json
+import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from convergence_jax.commands.consensus import consensus
 from convergence_jax.commands.detect import detect
 from convergence_jax.commands.execution import start_jax
-from convergence_jax.data.config import detect_config, experiment_config, load
+from convergence_jax.data.config import ConsensusConfig, DetectConfig, experiment_config, load, run_config
 from convergence_jax.data.digest import digest
 from convergence_jax.data.results import ResultDirectory, plain
+from convergence_jax.data.stages import versions
 from convergence_jax.errors import InputError
 
 SCHEMA = "convergence.experiment/1"
@@ -23,7 +26,7 @@ _CHECKS = {"value", "tolerance", "at_least", "at_most", "equals"}
 
 
 def run(path: Path, out: str | Path | None, fail_on_flag: bool = False) -> int:
-    """Run the config at `path`: its ``[detect]`` table, or the experiment whose ``run.py`` lies next to it.
+    """Run the config at `path`: a result's, or the experiment's whose ``run.py`` lies next to it.
 
     Returns
     -------
@@ -36,11 +39,14 @@ def run(path: Path, out: str | Path | None, fail_on_flag: bool = False) -> int:
         If the config is not one, or the experiment's files are not what they should be.
     """
     tables = load(path)
-    if "detect" in tables:
-        return detect(detect_config(tables, str(path)), out, fail_on_flag)
+    config = run_config(tables, str(path))
+    if isinstance(config, DetectConfig):
+        return detect(config, out, fail_on_flag)
+    if isinstance(config, ConsensusConfig):
+        return consensus(config, out, fail_on_flag)
     if "experiment" in tables:
         return _experiment(path, tables, out)
-    raise InputError(f"{path}: has neither a [detect] nor an [experiment] table; add one.")
+    raise InputError(f"{path}: has no [detect], [consensus] or [experiment] table; add one.")
 
 
 def _experiment(path: Path, tables: dict[str, Any], out: str | Path | None) -> int:
@@ -67,7 +73,7 @@ def _experiment(path: Path, tables: dict[str, Any], out: str | Path | None) -> i
                 "seconds": seconds,
                 "headline": rows,
                 "result": value,
-                "versions": _versions(),
+                "versions": {"python": platform.python_version(), **versions()},
             },
         )
         results.write_text("config.toml", path.read_text(encoding="utf-8"))
@@ -142,11 +148,3 @@ def _compare(name: str, want: dict[str, Any], value: Any) -> dict[str, Any]:
         checks.append((f"≤ {want['at_most']}", number is not None and number <= want["at_most"]))
     said = ", ".join(text for text, _ in checks)
     return {"name": name, "value": value, "expected": said, "ok": all(ok for _, ok in checks)}
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    names = ("convergence-jax", "jax", "jaxlib", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -59,6 +59,49 @@ class DetectConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     devices: int = 1
 
 
+class ConsensusConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The ``[consensus]`` table: what ``convergence consensus`` needs to run again.
+
+    Attributes
+    ----------
+    input : str or None
+        File of evidence or of labels; None for the built-in table.
+    format : {"parquet", "csv", "jsonl"} or None
+        By the suffix unless given; of `truth` and `gold` too.
+    truth, gold : str or None
+        Files that say which class items have: to compare with afterwards, and to learn from.
+    observers_lying : int or None
+        At most so many observers lie; bounds are given only where this is.
+    prior : str or None
+        Weights of the hypotheses with colons between them.
+    alpha : float
+        Error rate to hold for each item.
+    reliability : {"temper", "contaminate", "clip"} or None
+        What the column of that name does to an item.
+    dependent : bool
+        Do not assume that honest observers are independent.
+    range_bits : int
+        Evidence of ``2**range_bits`` and more is out of range.
+    retract : list of str
+        Observers whose every word is taken back.
+    backend : {"cpu", "gpu"} or None
+        What JAX finds unless given.
+    """
+
+    input: str | None = None
+    format: Literal["parquet", "csv", "jsonl"] | None = None
+    truth: str | None = None
+    gold: str | None = None
+    observers_lying: int | None = None
+    prior: str | None = None
+    alpha: float = 0.05
+    reliability: Literal["temper", "contaminate", "clip"] | None = None
+    dependent: bool = False
+    range_bits: int = 30
+    retract: list[str] = []
+    backend: Literal["cpu", "gpu"] | None = None
+
+
 class ExperimentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The ``[experiment]`` table; the other tables belong to the experiment's ``run.py``."""
 
@@ -67,8 +110,11 @@ class ExperimentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     devices: int = 1
 
 
+RUNS: dict[type, str] = {DetectConfig: "detect", ConsensusConfig: "consensus"}
+"""Configs of a run, and the table that each one is."""
+
 _COMMENTS = {
-    "input": "file of observations, one row each",
+    "input": "the file, one row each",
     "format": "parquet, csv or jsonl; by the suffix unless given",
     "synthetic": "agents of the built-in fleet",
     "seed": "of the built-in fleet",
@@ -81,6 +127,14 @@ _COMMENTS = {
     "lift": "SCALE:RANGE in bits, by column; others follow from the data",
     "backend": "cpu or gpu; what JAX finds unless given",
     "devices": "over how many devices to spread the agents",
+    "truth": "file of the true classes, to compare with afterwards",
+    "gold": "file of items whose class is known",
+    "observers_lying": "at most so many observers lie",
+    "prior": "weights of the hypotheses",
+    "reliability": "what the column of that name does: temper, contaminate or clip",
+    "dependent": "do not assume that honest observers are independent",
+    "range_bits": "evidence of 2**range_bits and more is out of range",
+    "retract": "observers whose every word is taken back",
 }
 
 
@@ -105,18 +159,21 @@ def load(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not TOML: {error}; correct it.") from None
 
 
-def detect_config(tables: dict[str, Any], where: str) -> DetectConfig:
-    """The ``[detect]`` table of a config that has no other.
+def run_config(tables: dict[str, Any], where: str) -> DetectConfig | ConsensusConfig | None:
+    """The ``[detect]`` or ``[consensus]`` table of a config that has no other; None if it has neither.
 
     Raises
     ------
     InputError
         For a key that does not exist, with its path and the likeliest one, and for a value of another type.
     """
-    for name in tables:
-        if name != "detect":
-            raise InputError(f"{where}: $.{name}: unknown table{closest(name, ['detect'])}")
-    return _convert(tables["detect"], DetectConfig, where, "$.detect")
+    for kind, table in RUNS.items():
+        if table in tables:
+            for name in tables:
+                if name != table:
+                    raise InputError(f"{where}: $.{name}: unknown table{closest(name, [table])}")
+            return _convert(tables[table], kind, where, f"$.{table}")
+    return None
 
 
 def experiment_config(tables: dict[str, Any], where: str) -> ExperimentConfig:
@@ -125,7 +182,7 @@ def experiment_config(tables: dict[str, Any], where: str) -> ExperimentConfig:
     Raises
     ------
     InputError
-        As :func:`detect_config`.
+        As :func:`run_config`.
     """
     return _convert(tables["experiment"], ExperimentConfig, where, "$.experiment")
 
@@ -150,18 +207,20 @@ def _convert(table: Any, type_: Any, where: str, path: str) -> Any:
         ) from None
 
 
-def to_toml(config: DetectConfig) -> str:
+def to_toml(config: DetectConfig | ConsensusConfig) -> str:
     """The resolved config as commented TOML, which ``convergence run`` takes; without keys that are not set.
 
-    ``load`` and :func:`detect_config` give the same config back.
+    ``load`` and :func:`run_config` give the same config back.
     """
-    lines = ["# What this result was made from: `convergence run config.toml` makes it again.", "[detect]"]
+    table = RUNS[type(config)]
+    lines = ["# What this result was made from: `convergence run config.toml` makes it again.", f"[{table}]"]
     for field in msgspec.structs.fields(type(config)):
         value = getattr(config, field.name)
-        if value is None or field.name == "lift" or (field.name == "seed" and config.synthetic is None):
+        unseeded = isinstance(config, DetectConfig) and config.synthetic is None
+        if value is None or field.name == "lift" or (field.name == "seed" and unseeded):
             continue
         lines.append(f"{field.name} = {_literal(value)}  # {_COMMENTS[field.name]}")
-    if config.lift:
+    if isinstance(config, DetectConfig) and config.lift:
         lines += ["", f"[detect.lift]  # {_COMMENTS['lift']}"]
         lines += [f"{_text(name)} = {_text(value)}" for name, value in config.lift.items()]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,9 @@ RESULT = "result.json"
 
 SCHEMA = "convergence."
 
-FILES = frozenset({RESULT, "agents.parquet", "report.html", "config.toml"})
+FILES = frozenset(
+    {RESULT, "agents.parquet", "posteriors.parquet", "observers.parquet", "report.html", "config.toml"}
+)
 """What a run may write, and so what a later run into the same directory may replace."""
 
 _PARTIAL = ".convergence-partial-"

@@ -74,8 +74,6 @@ class Selection:
         for position, name in enumerate(self.names):
             if name in self.names[:position]:
                 raise InputError(f"{where}: column {name!r} is chosen twice; name each column once.")
-        if not self.features:
-            raise InputError(f"{where}: no feature is chosen; name numeric columns with --features.")
 
 
 @dataclass(frozen=True)
