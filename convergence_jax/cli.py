@@ -86,11 +86,64 @@ class Detect:
 
 
 @dataclass(frozen=True)
+class Consensus:
+    """Say what all observers together say about each agent or item, some of them lying.
+
+    INPUT is a Parquet, CSV or JSON lines file of evidence (agent, observer, log_likelihood_ratio) or of
+    labels (item, worker, label). Without it, the built-in table of labels is used.
+    """
+
+    input: Annotated[tyro.conf.Positional[str | None], _value("INPUT")] = None
+    """File of evidence or of labels."""
+
+    truth: Annotated[str | None, _value("FILE")] = None
+    """File of item and truth, to compare with afterwards; changes no posterior."""
+
+    observers_lying: Annotated[int | None, _value("F")] = None
+    """At most so many observers lie: give bounds that hold whoever they are."""
+
+    gold: Annotated[str | None, _value("FILE")] = None
+    """File of items whose label is known, to learn from."""
+
+    prior: Annotated[str | None, _value("A:B", "(default: 1:1)")] = None
+    """Prior weights of the hypotheses, the null first."""
+
+    alpha: Annotated[float, _value("RATE", "(default: 0.05)")] = 0.05
+    """Error rate of the verdict on each item."""
+
+    reliability: Annotated[
+        Literal["temper", "contaminate", "clip"] | None, _value("temper|contaminate|clip")
+    ] = None
+    """What the column `reliability` does to an item of evidence; nothing unless given."""
+
+    dependent: bool = False
+    """Do not assume that honest observers are independent."""
+
+    range_bits: Annotated[int, _value("BITS", "(default: 30)")] = 30
+    """Evidence of 2**BITS and more is out of range."""
+
+    retract: Annotated[str | None, _value("A,B")] = None
+    """Observers whose every word is taken back."""
+
+    format: Annotated[Literal["parquet", "csv", "jsonl"] | None, _value("parquet|csv|jsonl")] = None
+    """What the files are, where their suffixes do not say."""
+
+    backend: Annotated[Literal["cpu", "gpu"] | None, _value("cpu|gpu", "(default: what JAX finds)")] = None
+    """Where to compute; the digest is the same."""
+
+    out: Annotated[str | None, _value("DIR", "(default: results/consensus-DIGEST)")] = None
+    """Directory of the result."""
+
+    fail_on_flag: bool = False
+    """Exit with status 3 if anyone is flagged."""
+
+
+@dataclass(frozen=True)
 class Run:
     """Run a config: an experiment's, or the one that a result holds."""
 
     config: Annotated[tyro.conf.Positional[Path], _value("CONFIG")]
-    """TOML file with a [detect] or an [experiment] table."""
+    """TOML file with a [detect], [consensus] or [experiment] table."""
 
     out: Annotated[str | None, _value("DIR", "(default: under results/)")] = None
     """Directory of the result."""
@@ -106,6 +159,7 @@ class Doctor:
 
 _Command = (
     Annotated[Detect, tyro.conf.subcommand("detect")]
+    | Annotated[Consensus, tyro.conf.subcommand("consensus")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
@@ -207,6 +261,14 @@ def _dispatch(command: Any) -> int:
         from convergence_jax.commands.run import run
 
         return run(command.config, command.out, command.fail_on_flag)
+    if isinstance(command, Consensus):
+        from convergence_jax.commands.consensus import consensus
+        from convergence_jax.data.config import ConsensusConfig
+
+        given = {field: getattr(command, field) for field in ConsensusConfig.__struct_fields__}
+        return consensus(
+            ConsensusConfig(**given | {"retract": _names(command.retract)}), command.out, command.fail_on_flag
+        )
     from convergence_jax.commands.detect import detect
     from convergence_jax.data.config import DetectConfig
 

@@ -51,12 +51,12 @@ WRONG_FILES = {
     "unlike columns": ("who,x\na,1\n", "t.csv: no column 'agent'; there are: who, x."),
     "text as a feature": (
         "agent,x\na,1\nb,two\n",
-        "t.csv, row 2: column 'x' holds text ('two'), and a feature must be a number; "
-        "leave it out of --features.",
+        "t.csv, row 2: column 'x' holds text ('two'), where a number is needed; "
+        "correct it or leave the column out.",
     ),
     "truth values as a feature": (
         "agent,x\na,true\n",
-        "t.csv, row 1: column 'x' holds text ('true'), and a feature must be a number; "
+        "t.csv, row 1: column 'x' holds text ('true'), where a number is needed; "
         "write true and false as 1 and 0.",
     ),
     "a row that is too short": (
@@ -105,8 +105,8 @@ WRONG_JSON = {
     "NaN": ('{"agent": "a", "x": NaN}\n', "t.jsonl, line 1: NaN and Infinity are not JSON; write null."),
     "text as a feature": (
         '{"agent": "a", "x": 1}\n\n{"agent": "a", "x": "b"}\n',
-        "t.jsonl, line 3: column 'x' holds text ('b'), and a feature must be a number; "
-        "leave it out of --features.",
+        "t.jsonl, line 3: column 'x' holds text ('b'), where a number is needed; "
+        "correct it or leave the column out.",
     ),
     "nested id": (
         '{"agent": {"a": 1}, "x": 1}\n',

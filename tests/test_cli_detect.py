@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from convergence_jax import cli
-from convergence_jax.data.config import detect_config, load
+from convergence_jax.data.config import load, run_config
 
 AGENTS, OBSERVATIONS = 1000, 4
 COLUMNS = ["--agent", "agent", "--levels", "region,site", "--features", "x,y"]
@@ -108,7 +108,7 @@ def test_the_config_of_a_result_makes_it_again(table, folder, capsys):
     pq.write_table(table, "t.parquet")
     words = ["detect", "t.parquet", "--agent", "agent", "--levels", "region", "--time", "when"]
     assert run(*words, "--lift", "y=20:11", "--out", "first", capsys=capsys)[0] == 0
-    config = detect_config(load("first/config.toml"), "first")
+    config = run_config(load("first/config.toml"), "first")
     assert config.features == ["x", "y"]
     assert config.lift == {"y": "20:11"}
     assert result("first")["input"]["features_chosen"] == "all numeric columns that have no other part"

@@ -81,7 +81,7 @@ def test_wrong_configs_and_experiments_are_one_line(folder, capsys):
     path = experiment(folder, {"headline": {"sum.of": {"near": 3}}})
     for name, line in (
         ("c.toml", "c.toml: $.detect.agnt: unknown key; did you mean 'agent'?"),
-        ("d.toml", "d.toml: has neither a [detect] nor an [experiment] table; add one."),
+        ("d.toml", "d.toml: has no [detect], [consensus] or [experiment] table; add one."),
         ("e.toml", "run.py: no such file; an experiment has a run.py next to its config."),
         ("f.toml", "f.toml: no such file; check the path."),
         (

@@ -118,6 +118,32 @@ def test_a_node_process_merges_and_presents_without_jax():
     print(f"imports and first use of every statistic: {seconds:.2f} s")  # reported, not a promise
 
 
+def test_a_node_process_weighs_evidence_without_jax():
+    use = (
+        "import numpy as np\n"
+        "from convergence_jax.consensus.bounds import bounds\n"
+        "from convergence_jax.consensus.decision import decide\n"
+        "from convergence_jax.consensus.events import once\n"
+        "from convergence_jax.consensus.evidence import collect\n"
+        "from convergence_jax.consensus.posterior import log_prior, posterior\n"
+        "from convergence_jax.statistics.log_evidence import LogEvidence\n"
+        "agent, observer = np.arange(6) % 2, np.arange(6) % 3\n"
+        "kept = once([observer, np.arange(6)], [agent, np.ones(6)]).kept\n"
+        "stat = LogEvidence(20)\n"
+        "for x in (np.ones(6), np.full((6, 3), -1e-300)):\n"
+        "    held = collect(agent[kept], observer[kept], x[kept], agents=2, observers=3, statistic=stat)\n"
+        "    held = held.merge(held).remove(held).retract([2])\n"
+        "    posterior(held.by_agent(), log_prior([1] * max(2, held.columns)))\n"
+        "    for dependent in (False, True):\n"
+        "        decide(held, 1, 0.05, dependent=dependent)\n"
+        "    ratios = held if held.columns == 1 else held.difference(1, 0)\n"
+        "    bounds(ratios, 1)\n"
+        "stat.present(stat.collect(np.ones(3)))"
+    )
+    loaded, _ = loaded_by(use)
+    assert not loaded & HEAVY
+
+
 @pytest.mark.parametrize("name", cj.__all__)
 def test_every_public_name_resolves_and_is_documented(name):
     value = getattr(cj, name)

@@ -220,7 +220,7 @@ def _summarise(result: dict[str, Any], agents: Any, path: Path | None) -> None:
     for index, line in enumerate(_worst(agents, inputs["levels"])):
         say(f"  {'unusual' if not index else '':<10}{line}")
     rejected = inputs["rejected"]
-    say(f"  rows      {inputs['rows']:,}, rejected {sum(rejected.values()):,}" + _reasons(rejected))
+    say(f"  rows      {inputs['rows']:,}, rejected {sum(rejected.values()):,}" + reasons(rejected))
     if "planted" in result:
         planted = result["planted"]
         say(
@@ -242,7 +242,8 @@ def _worst(agents: Any, levels: Sequence[str]) -> list[str]:
     ]
 
 
-def _reasons(rejected: dict[str, int]) -> str:
+def reasons(rejected: dict[str, int]) -> str:
+    """The commonest reasons for which rows were rejected, in brackets."""
     if not rejected:
         return ""
     most = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))

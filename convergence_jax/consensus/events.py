@@ -46,26 +46,24 @@ def once(key: Sequence[np.ndarray], content: Sequence[np.ndarray]) -> Events:
         Up to which of several equal rows is kept, the same for any order of the rows.
     """
     name = _joined(key)
-    order = np.argsort(name, kind="stable")
-    ordered = name[order]
-    fresh = np.ones(len(order), dtype=bool)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    first = np.flatnonzero(fresh)
-    if len(first) == len(order):
-        return Events(np.arange(len(order)), 0, np.zeros(0, dtype=np.int64))
-    group = np.cumsum(fresh) - 1
-    repeated = np.flatnonzero(~fresh)
-    opening = order[first[group[repeated]]]  # the first row of each repeated one's event
-    row = order[repeated]
-    other = np.zeros(len(row), dtype=bool)
+    ordered = np.sort(name)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return Events(np.arange(len(name)), 0, np.zeros(0, dtype=np.int64))
+    again = np.isin(name, repeated)
+    rows = np.flatnonzero(again)  # the few that need a closer look
+    order = rows[np.argsort(name[rows], kind="stable")]
+    fresh = np.append(True, name[order][1:] != name[order][:-1])
+    group, opening = np.cumsum(fresh) - 1, order[fresh]
+    differs = np.zeros(len(order), dtype=bool)
     for column in content:
         bits = (column + 0.0).view(np.int64) if column.dtype == np.float64 else column
-        other |= bits[row] != bits[opening]
-    bad = np.zeros(len(first), dtype=bool)
-    bad[group[repeated[other]]] = True
-    kept = np.sort(order[first[~bad]])
-    equivocal = np.sort(order[bad[group]])
-    return Events(kept, len(order) - len(kept) - len(equivocal), equivocal)
+        differs |= bits[order] != bits[opening[group]]
+    lying = np.bincount(group, differs, len(opening)) > 0
+    again[opening[~lying]] = False
+    kept = np.flatnonzero(~again)
+    equivocal = np.sort(order[lying[group]])
+    return Events(kept, len(name) - len(kept) - len(equivocal), equivocal)
 
 
 def _joined(key: Sequence[np.ndarray]) -> np.ndarray:

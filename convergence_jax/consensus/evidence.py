@@ -56,10 +56,14 @@ class Sums:
 
     def take(self, index: np.ndarray) -> "Sums":
         """The rows at `index`, ascending and distinct."""
-        place = np.full(len(self.window), -1, dtype=np.int64)
-        place[index] = np.arange(len(index))
-        kept = place[self.far] >= 0
-        return Sums(self.window[index], place[self.far[kept]], self.outside[kept])
+        place = np.searchsorted(index, self.far)
+        kept = place < len(index)
+        kept[kept] = index[place[kept]] == self.far[kept]
+        width = int(np.prod(self.window.shape[1:], dtype=np.int64))
+        cells = self.window.reshape(len(self.window), width)  # whole rows are copied sooner than digits
+        row = np.dtype((np.void, cells.shape[1] * cells.itemsize))
+        window = np.ascontiguousarray(cells).view(row)[index, 0].view(cells.dtype)
+        return Sums(window.reshape(len(index), *self.window.shape[1:]), place[kept], self.outside[kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +232,6 @@ def collect(
             "collect: one agent and one observer an item, got shapes "
             f"{agent.shape}, {observer.shape}, {values.shape}."
         )
-    values = values.reshape(len(agent), int(np.prod(values.shape[1:], dtype=np.int64)))
     ends, held, cell = _looked_at(agent, observer, values, observers, statistic)
     for name, number, (low, high) in (("agent", agents, ends[:2]), ("observer", observers, ends[2:])):
         if len(agent) and not (int(low) >= 0 and int(high) < number):
@@ -278,12 +281,23 @@ def pool(agent: Array, values: Array, agents: int) -> Sums:
     Sums
         ``(agents, columns)``, as :meth:`Evidence.by_agent` gives them.
     """
-    return _sums(agent, values.reshape(len(agent), int(np.prod(values.shape[1:], dtype=np.int64))), agents)
+    return _sums(agent, values, agents)
 
 
 def _sums(cell: Array, values: Array, cells: int) -> Sums:
-    window, outside = window_segments(values, cell, cells)
-    return Sums(np.asarray(window), *_outside(np.asarray(cell), values, outside))
+    columns = int(np.prod(values.shape[1:], dtype=np.int64))
+    window, outside = window_segments(values, cell, cells)  # before any reshape, which would copy
+    digits = np.asarray(window).reshape(cells, columns, WINDOW.digits)
+    if outside is None:
+        none = np.zeros((0, columns, FLOAT64.digits), dtype=np.uint32)
+        return Sums(digits, np.zeros(0, dtype=np.int64), none)
+    outside = outside.reshape(len(values), columns)
+    rows = np.flatnonzero(outside.any(axis=1))
+    far, position = np.unique(np.asarray(cell)[rows], return_inverse=True)
+    left = np.where(outside[rows], np.asarray(values).reshape(len(values), columns)[rows], 0.0)
+    rest = full_segments(left, position, len(far))
+    some = rest.any(axis=(1, 2))
+    return Sums(digits, far[some].astype(np.int64), rest[some])
 
 
 def _looked_at(
@@ -306,19 +320,8 @@ def _look(
     ends = [
         end for codes in (agent, observer) for end in ((codes.min(), codes.max()) if codes.size else (0, 0))
     ]
-    return ends, statistic.holds(values).all(axis=1), cell
-
-
-def _outside(cell: np.ndarray, values: Array, outside: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Cells with items outside the window, and the sums of those items."""
-    if outside is None:
-        return np.zeros(0, dtype=np.int64), np.zeros((0, values.shape[1], FLOAT64.digits), dtype=np.uint32)
-    rows = np.flatnonzero(outside.any(axis=1))
-    far, position = np.unique(cell[rows], return_inverse=True)
-    left = np.where(outside[rows], np.asarray(values)[rows], 0.0)
-    digits = full_segments(left, position, len(far))
-    some = digits.any(axis=(1, 2))
-    return far[some].astype(np.int64), digits[some]
+    held = statistic.holds(values)
+    return ends, held.all(axis=tuple(range(1, held.ndim))), cell
 
 
 def _scatter(row: np.ndarray, digits: np.ndarray, rows: int, sign: int = 1) -> np.ndarray:
@@ -326,7 +329,9 @@ def _scatter(row: np.ndarray, digits: np.ndarray, rows: int, sign: int = 1) -> n
     lanes = np.zeros((rows, *digits.shape[1:]), dtype=np.int64)
     if len(row) and (np.diff(row) >= 0).all():  # runs, as they are in a table
         starts = np.flatnonzero(np.diff(row, prepend=-1))
-        lanes[row[starts]] = np.add.reduceat(digits, starts, axis=0, dtype=np.int64)
+        for place in np.ndindex(digits.shape[1:]):
+            column = np.ascontiguousarray(digits[:, *place]).astype(np.int64)
+            lanes[row[starts], *place] = np.add.reduceat(column, starts)
     else:
         np.add.at(lanes, row, digits.astype(np.int64))
     return group.normalize(sign * lanes)

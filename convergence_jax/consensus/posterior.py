@@ -16,7 +16,7 @@ from convergence_jax.consensus.evidence import Sums
 from convergence_jax.exact import digits as group
 from convergence_jax.exact import reals
 from convergence_jax.exact.constants import FLOAT64, WINDOW, WINDOW_FIRST_DIGIT, Format
-from convergence_jax.exact.exp_ln import log_sigmoids, sigmoid
+from convergence_jax.exact.exp_ln import log_sigmoids, sigmoid, sigmoids
 from convergence_jax.exact.likelihoods import log_ratio
 from convergence_jax.exact.log_sum_exp import log_odds as odds_against_rest
 from convergence_jax.exact.rounding import round_digits
@@ -142,7 +142,7 @@ def _present(digits: Array, format: Format) -> tuple[Array, ...]:
     if digits.shape[1] == 1:
         odds = reals.from_digits(digits, format.lsb)
         yes, no = log_sigmoids(odds)
-        chance, other = sigmoid(odds), sigmoid(reals.negate(odds))
+        chance, other = sigmoids(odds)
         pairs = ((no, yes), (yes, no), (other, chance))
         return round_digits(digits, format.lsb), *(xp.concatenate(pair, axis=1) for pair in pairs)
     lanes = group.lanes(digits)

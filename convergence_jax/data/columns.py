@@ -109,9 +109,9 @@ def not_a_number(value: object, kind: str = "text") -> str:
     hint = (
         "write true and false as 1 and 0"
         if shown.lower() in ("true", "false")
-        else "leave it out of --features"
+        else "correct it or leave the column out"
     )
-    return f"holds {kind} ({shown!r}), and a feature must be a number; {hint}"
+    return f"holds {kind} ({shown!r}), where a number is needed; {hint}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ NULL, ALTERNATIVE = "null", "alternative"
 
 @dataclass(frozen=True)
 class Coded:
-    """A column of texts as codes into its distinct values, which are sorted by their UTF-8 bytes."""
+    """A column of texts as codes into its distinct values, sorted by their UTF-8 bytes if asked for."""
 
     codes: np.ndarray
     values: pa.StringArray
@@ -139,20 +139,25 @@ def read_rows(
         values.append(batch.values)
         if progress is not None:
             progress("read", batch.done)
-    coded = {name: encode(column) for name, column in zip(texts, chunks, strict=True)}
+    coded = {
+        name: encode(column, ordered=name not in (EVENT_ID, TYPE))
+        for name, column in zip(texts, chunks, strict=True)
+    }
     return Rows(coded, np.concatenate(values, axis=1), read, dict(rejected))
 
 
-def encode(chunks: Sequence[pa.Array]) -> Coded:
-    """Texts without nulls as codes of their sorted distinct values."""
+def encode(chunks: Sequence[pa.Array], *, ordered: bool = True) -> Coded:
+    """Texts without nulls as codes of their distinct values, sorted unless their order does not matter."""
     whole = pa.chunked_array(chunks, pa.string()).combine_chunks()
     whole = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
     encoded = whole.dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    if not ordered:
+        return Coded(codes, encoded.dictionary)
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    codes = place[encoded.indices.to_numpy(zero_copy_only=False)]
-    return Coded(codes, encoded.dictionary.take(pa.array(order)))
+    return Coded(place[codes], encoded.dictionary.take(pa.array(order)))
 
 
 def match(values: pa.StringArray, known: pa.StringArray) -> np.ndarray:
@@ -198,7 +203,7 @@ def read_assigned(
     Raises
     ------
     InputError
-        If a column lacks, or no row names a known item.
+        If a column lacks, no row names a known item, or no item has a known class.
     """
     known = [column.name for column in source.columns()]
     chosen = []
@@ -229,4 +234,11 @@ def read_assigned(
     clash = named & (lowest != highest)
     rejected["contradictory"] += int(clash[item].sum())
     assigned = np.where(named & ~clash, highest, -1)
-    return Assigned(assigned, rows.read, {reason: n for reason, n in sorted(rejected.items()) if n})
+    counted = {reason: n for reason, n in sorted(rejected.items()) if n}
+    if not (assigned >= 0).any():
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in counted.items())
+        some = ", ".join(map(repr, classes.to_pylist()[:10]))
+        raise InputError(
+            f"{source.name}: gives no item one of the classes {some} ({reasons}); use the same names."
+        )
+    return Assigned(assigned, rows.read, counted)

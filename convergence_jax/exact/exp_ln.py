@@ -143,16 +143,30 @@ def log_sigmoids(x: Fixed) -> tuple[Array, Array]:
     return xp.where(negative, unlikely, likely), xp.where(negative, likely, unlikely)
 
 
-@elementwise
 def sigmoid(x: Fixed) -> Array:
     """``1 / (1 + e**-x)``: the probability whose log odds are `x`.
 
     Relative error before the one rounding as that of :func:`log_sigmoid`, subnormal results included; ``0.0``
     below them.
     """
+    return sigmoids(x)[0]
+
+
+@elementwise
+def sigmoids(x: Fixed) -> tuple[Array, Array]:
+    """:func:`sigmoid` of `x` and of its negative, sharing the work."""
+    negative = x.whole < 0
+    below = reals.where(negative, x, reals.negate(x))  # -|x|
+    more = as_fixed(*log1p_exp(below))
+    likely, unlikely = _probability(more), _probability(reals.subtract(more, below))
     xp = x.whole.__array_namespace__()
-    exponent, mantissa = exp(reals.negate(softplus(reals.negate(x))))
-    no = xp.zeros(mantissa.shape, dtype=bool)
+    return xp.where(negative, unlikely, likely), xp.where(negative, likely, unlikely)
+
+
+def _probability(surprise: Fixed) -> Array:
+    """``e**-surprise``, rounded."""
+    exponent, mantissa = exp(reals.negate(surprise))
+    no = mantissa < mantissa
     return round_mantissa(no, exponent, mantissa, no)
 
 

@@ -176,6 +176,7 @@ class Rows:
 
     @property
     def cells(self) -> int:
+        """How many there are."""
         return self.segments * self.columns
 
     def fold(

@@ -5,11 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergence_jax.data.config import DetectConfig, detect_config, experiment_config, load, to_toml
+from convergence_jax.data.config import (
+    RUNS,
+    ConsensusConfig,
+    DetectConfig,
+    experiment_config,
+    load,
+    run_config,
+    to_toml,
+)
 from convergence_jax.errors import InputError
 
 texts = st.text(max_size=8, alphabet=st.characters(exclude_categories=["Cs"]))
-configs = st.builds(
+detections = st.builds(
     DetectConfig,
     input=texts,
     format=st.sampled_from([None, "csv"]),
@@ -25,30 +33,61 @@ configs = st.builds(
     backend=st.sampled_from([None, "gpu"]),
     devices=st.integers(1, 8),
 )
+consensuses = st.builds(
+    ConsensusConfig,
+    input=st.none() | texts,
+    format=st.sampled_from([None, "jsonl"]),
+    truth=st.none() | texts,
+    gold=st.none() | texts,
+    observers_lying=st.none() | st.integers(-1, 2**40),
+    prior=st.none() | texts,
+    alpha=st.floats(),
+    reliability=st.sampled_from([None, "temper", "contaminate", "clip"]),
+    dependent=st.booleans(),
+    range_bits=st.integers(-1, 2000),
+    retract=st.lists(texts, max_size=3),
+    backend=st.sampled_from([None, "cpu"]),
+)
 
 
-@given(config=configs)
+@given(config=detections | consensuses)
 def test_a_config_that_is_written_is_read_back(tmp_path_factory, config):
     path = tmp_path_factory.mktemp("config") / "config.toml"
     path.write_text(to_toml(config), encoding="utf-8")
-    assert detect_config(load(path), "here") == config
+    assert repr(run_config(load(path), "here")) == repr(config)  # NaN, too, is itself
 
 
-def test_every_key_has_its_comment():
-    full = DetectConfig(
-        input="a.csv",
-        format="csv",
-        synthetic=3,
-        agent="a",
-        time="t",
-        baseline_until="3",
-        lift={"x": "1:2"},
-        backend="cpu",
-    )
+@pytest.mark.parametrize(
+    "full",
+    [
+        DetectConfig(
+            input="a.csv",
+            format="csv",
+            synthetic=3,
+            agent="a",
+            time="t",
+            baseline_until="3",
+            lift={"x": "1:2"},
+            backend="cpu",
+        ),
+        ConsensusConfig(
+            input="a.csv",
+            format="csv",
+            truth="t.csv",
+            gold="g.csv",
+            observers_lying=0,
+            prior="1:1",
+            reliability="clip",
+            backend="cpu",
+        ),
+    ],
+    ids=lambda config: RUNS[type(config)],
+)
+def test_every_key_has_its_comment(full):
     written = to_toml(full)
-    for field in msgspec.structs.fields(DetectConfig):
-        assert field.name in written
-    assert written.count("  # ") == len(msgspec.structs.fields(DetectConfig))
+    for field in msgspec.structs.fields(type(full)):
+        assert f"{field.name} = " in written or f".{field.name}]" in written
+    assert written.count("  # ") == len(msgspec.structs.fields(type(full)))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +99,23 @@ def test_every_key_has_its_comment():
         ("[detect]\nformat = 'xml'", r"c: \$\.detect\.format: invalid enum value 'xml'\."),
         ("[detect]\n[other]", r"c: \$\.other: unknown table; there are: detect\."),
         ("detect = 3", r"c: \$\.detect: expected `object`, got `int`\."),
+        ("[consensus]\nretrackt = 'a'", r"c: \$\.consensus\.retrackt: unknown key; did you mean 'retract'\?"),
+        ("[consensus]\nretract = 'a'", r"c: \$\.consensus\.retract: expected `array`, got `str`\."),
+        ("[consensus]\nreliability = 'some'", r"c: \$\.consensus\.reliability: invalid enum value 'some'\."),
+        ("[consensus]\n[consenus]", r"c: \$\.consenus: unknown table; did you mean 'consensus'\?"),
+        ("[detect]\n[consensus]", r"c: \$\.consensus: unknown table; there are: detect\."),
     ],
 )
 def test_what_is_wrong_is_named_by_its_path(tmp_path, text, line):
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(InputError, match="^" + line + "$"):
-        detect_config(load(path), "c")
+        run_config(load(path), "c")
+
+
+def test_a_config_of_something_else_is_no_run():
+    assert run_config({"experiment": {"name": "a"}}, "c") is None
+    assert run_config({}, "c") is None
 
 
 def test_an_experiment_needs_a_name_and_keeps_its_own_tables():
