@@ -114,8 +114,8 @@ def test_a_wrong_file_is_one_line(case, folder, capsys):
 
 def test_evidence_that_is_text_is_one_line_with_its_row(folder, capsys):
     (folder / "t.csv").write_text("agent,observer,log_likelihood_ratio\na,o,1\na,o,high\n")
-    line = refused("t.csv", capsys=capsys)
-    assert line.startswith("t.csv, row 2: column 'log_likelihood_ratio' holds text ('high'), and ")
+    line = "column 'log_likelihood_ratio' holds text ('high'), where a number is needed"
+    assert refused("t.csv", capsys=capsys) == f"t.csv, row 2: {line}; correct it or leave the column out."
 
 
 def test_what_is_no_file_is_one_line(folder, capsys):
