@@ -18,8 +18,10 @@ from convergence_jax.errors import InputError
 BUILT_IN = "anaesthetists (Dawid and Skene, 1979)"
 
 METHOD = (
-    "Tables of each worker's errors under a prior that is learned from the crowd, by variational Bayes; "
-    "probabilities cooled until they predict held-out labels; a class is clear from probability 1 - alpha."
+    "Of three models of workers (tables of errors under a prior learned from the crowd, one coin a worker, "
+    "items in groups that workers see differently), by variational Bayes, the one of the largest evidence "
+    "bound; log-odds cooled by what another sample of workers would change; a class is clear from "
+    "probability 1 - alpha."
 )
 
 ASSUMES = [
@@ -96,7 +98,7 @@ def judge(
         "items": len(item),
         "observers": len(worker),
         "hypotheses": classes,
-        "class_shares": found.model.class_prior,
+        "class_shares": found.tables.class_prior,
         "rejected": rejected,
         "decision": {
             "alpha": alpha,
@@ -115,7 +117,7 @@ def judge(
             result.update(compare(truth, item.values, label.values, found.log_posterior, verdict))
     result["seconds"] = stages.rounded()
     result["versions"] = versions("scipy", "pyarrow")
-    return Outcome(result, table, _observers(found, worker), found.model.confusion)
+    return Outcome(result, table, _observers(found, worker), found.tables.confusion)
 
 
 def _columns(source: Source | None, progress: Progress) -> tuple[list[Coded], int, dict[str, int]]:
@@ -170,8 +172,8 @@ def _observers(found: Reliability, worker: Coded) -> pa.Table:
     seen = found.observers
     rank = np.empty(len(worker), dtype=np.int64)
     rank[seen.order] = np.arange(1, len(worker) + 1)
-    share = found.model.class_prior
-    right = np.einsum("k,wkk->w", share, found.model.confusion)
+    share = found.tables.class_prior
+    right = np.einsum("k,wkk->w", share, found.tables.confusion)
     return pa.table(
         {
             "observer": worker.values,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from convergence_jax.consensus import ebcc, one_coin
 from convergence_jax.consensus.calibration import cooled, temperatures
-from convergence_jax.consensus.estimate import Estimate, default_prior, run, starts, summary
+from convergence_jax.consensus.estimate import Estimate, best_of, default_prior, run, starts, summary
 from convergence_jax.consensus.ibcc import PSEUDO_WORKERS
 from convergence_jax.consensus.labels import Float, Labels
 from convergence_jax.consensus.observer_model import Shape, rows_of
@@ -23,6 +25,9 @@ LEAST_SKILL = 0.05
 
 GOLD_SURE = 0.05
 """Probability with which guesses would agree with the gold items as often, for gold to settle the sides."""
+
+GROUPS_KEY = 0
+"""Of the groups that EBCC begins with: a constant, so that the answer is a function of the labels."""
 
 ENOUGH_GOLD = 20
 """Gold items from which their largest class is the share that guesses get right, and from which a crowd that
@@ -38,7 +43,9 @@ class Reliability:
     log_posterior : float64[items, classes]
         Natural logarithms of calibrated probabilities.
     model : Estimate
-        The model behind them, not calibrated: tables, shares of classes, bound.
+        The model behind them, that of the largest evidence bound; not calibrated.
+    tables : Estimate
+        The learned tables of all observers and the shares of classes, whichever model it is.
     temperature : float64[items]
         By which the model's log-odds were divided.
     identifiable : bool
@@ -51,6 +58,7 @@ class Reliability:
 
     log_posterior: Float
     model: Estimate
+    tables: Estimate
     temperature: Float
     identifiable: bool
     reason: str
@@ -63,18 +71,21 @@ class Reliability:
 
 
 def estimate(labels: Labels, *, tolerance: float = 1e-3, rounds: int = 50) -> Reliability:
-    """Dirichlet tables under a prior learned from the crowd, cooled, and checked for opposite readings.
+    """The model of the largest evidence bound, cooled, and checked for opposite readings.
 
-    Nothing but `labels` enters, truth only as ``labels.gold``. No randomness.
+    The models are tables under a prior learned from the crowd, one coin a worker, and items in groups that
+    workers see differently (EBCC): averaging them by their evidence comes to choosing, since bounds differ by
+    many nats. Nothing but `labels` enters, truth only as ``labels.gold``; the draw that EBCC begins with is
+    always the same.
 
     Parameters
     ----------
     labels : Labels
         Ratings, and the truth of some items if it is known.
     tolerance : float, default 1e-3
-        Stop the model when nothing moves by more.
+        Stop the learned tables when nothing moves by more.
     rounds : int, default 50
-        Most rounds. The learned prior creeps on for hundreds more that change few labels.
+        Most rounds of theirs. The learned prior creeps on for hundreds more that change few labels.
 
     Returns
     -------
@@ -85,23 +96,30 @@ def estimate(labels: Labels, *, tolerance: float = 1e-3, rounds: int = 50) -> Re
     ValueError
         If JAX is not in 64-bit mode.
     """
+    tables = _learned_tables(labels, tolerance, rounds)
+    others = [one_coin.estimate(labels), ebcc.estimate(labels, key=jax.random.key(GROUPS_KEY))]
+    model = best_of([tables, *others])
+    # Who is on which side is read off the learned tables, which every observer has for itself.
+    found = observers(labels, tables.log_posterior, tables.confusion)
+    identifiable, reason = sides(labels, tables, found)
+    temperature = temperatures(labels, model.log_posterior, model.confusion)
+    log_posterior = cooled(model.log_posterior, temperature)
+    return Reliability(log_posterior, model, tables, temperature, identifiable, reason, found)
+
+
+def _learned_tables(labels: Labels, tolerance: float, rounds: int) -> Estimate:
+    """Dirichlet tables under a prior learned from the crowd, from the best of several starts."""
     shape, prior = Shape(labels.items, labels.workers, labels.classes), default_prior(labels.classes)
     rows, begin = rows_of(labels), [*starts(labels, prior), surprise_start(labels)]
     fixed = [
         run(labels, shape, prior, start, rows=rows, tolerance=tolerance, rounds=rounds) for start in begin
     ]
-    bounds = [summary(shape, end).bound for end in fixed]
-    start = begin[int(np.argmax(np.array(bounds, np.float64)))]
+    bounds = [summary(shape, end).bound or -np.inf for end in fixed]
+    start = begin[int(np.argmax(bounds))]
     end = run(
         labels, shape, prior, start, rows=rows, learning=PSEUDO_WORKERS, tolerance=tolerance, rounds=rounds
     )
-    model = summary(shape, end, tolerance=tolerance)
-    found = observers(labels, model.log_posterior, model.confusion)
-    identifiable, reason = sides(labels, model, found)
-    temperature = temperatures(labels, model.log_posterior, model.confusion)
-    return Reliability(
-        cooled(model.log_posterior, temperature), model, temperature, identifiable, reason, found
-    )
+    return summary(shape, end, tolerance=tolerance)
 
 
 def verdicts(found: Reliability, labels: Labels, *, alpha: float = 0.05) -> NDArray[np.str_]:

@@ -280,21 +280,22 @@ def distribution(page: ConsensusPage) -> Section | None:
 def calibration(page: ConsensusPage) -> Section | None:
     """How the probabilities fared against the truth; None where no truth was given."""
     result = page.result
-    error = get(result, "calibration_error", default={})
-    error = error if isinstance(error, Mapping) else {"value": error}
+    ends = list(get(result, "calibration_interval", default=[]))
+    truth = get(result, "truth", default={})
+    decided, wrong = truth.get("decided"), truth.get("decided_wrong")
+    accuracy, loss, error = (get(result, key) for key in ("accuracy", "log_loss", "calibration_error"))
     measured = [
-        ("Accuracy", percent(get(result, "accuracy"))) if get(result, "accuracy") is not None else None,
-        ("Log-loss", number(get(result, "log_loss"))) if get(result, "log_loss") is not None else None,
-        ("Calibration error (ECE)", number(error.get("value"), 3))
-        if error.get("value") is not None
-        else None,
-        ("Its bootstrap interval", f"{number(error['lower'], 3)} to {number(error['upper'], 3)}")
-        if _finite(error.get("lower"), error.get("upper"))
-        else None,
+        ("Accuracy", percent(accuracy)) if _finite(accuracy) else None,
+        ("Log-loss", number(loss)) if _finite(loss) else None,
+        ("Calibration error (ECE)", number(error, 3)) if _finite(error) else None,
     ]
+    if len(ends) == 2 and _finite(*ends):
+        measured.append(("Its bootstrap interval", f"{number(ends[0], 3)} to {number(ends[1], 3)}"))
+    if decided is not None and wrong is not None:
+        measured.append(("Decided", f"{plural(decided, *nouns(page))}, {count(wrong)} of them wrongly"))
     bins = [
         b
-        for b in get(error, "bins", default=[])
+        for b in get(result, "calibration_bins", default=[])
         if b.get("count") and _finite(b.get("predicted"), b.get("observed"), b.get("from"), b.get("to"))
     ][:100]
     kept = [row for row in measured if row is not None]

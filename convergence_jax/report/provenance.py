@@ -57,9 +57,13 @@ def get(result: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
 
 
 def prior_of(page: Told) -> list[float]:
-    """Prior probabilities from weights, numbers or texts such as ``1/3``; empty if one of them is neither."""
+    """Prior probabilities from weights, numbers or texts such as ``1/3``; empty if one of them is neither.
+
+    Of labels, whose prior is learned, the estimated shares of the classes.
+    """
+    told = get(page.result, "prior", default=get(page.result, "class_shares", default=[]))
     try:
-        weights = [Fraction(str(weight)) for weight in get(page.result, "prior", default=[])]
+        weights = [Fraction(str(weight)) for weight in told]
     except (ValueError, ZeroDivisionError):
         return []
     whole = sum(weights)

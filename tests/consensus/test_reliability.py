@@ -180,9 +180,9 @@ def test_real_crowds_are_answered_as_well_and_as_surely_as_measured(crowds):
         error.append(
             scoring.calibration_error(jax.random.key(0), found.log_posterior, truth, resamples=0).value
         )
-    assert np.mean(accuracy) >= 0.84
+    assert np.mean(accuracy) >= 0.843
     assert np.mean(loss) <= 0.51 < 1.0 < np.mean(votes)
-    assert np.mean(error) <= 0.07
+    assert np.mean(error) <= 0.075
 
 
 @pytest.mark.parametrize("name", ["bluebird", "rte", "sentiment"])

@@ -62,8 +62,14 @@ def truth() -> dict[str, Any]:
         bins.append(
             {"from": i / 10, "to": (i + 1) / 10, "count": n, "predicted": predicted, "observed": share}
         )
-    error = {"value": 0.0412, "lower": 0.0297, "upper": 0.0538, "bins": bins}
-    return {"accuracy": 0.8634, "log_loss": 0.4127, "calibration_error": error}
+    return {
+        "accuracy": 0.8634,
+        "log_loss": 0.4127,
+        "calibration_error": 0.0412,
+        "calibration_interval": [0.0297, 0.0538],
+        "calibration_bins": bins,
+        "truth": {"items": 2000, "decided": 1500, "decided_wrong": 21},
+    }
 
 
 def agent(index: int, verdict: str = "flag", name: str | None = None) -> JudgedItem:

@@ -161,7 +161,7 @@ def test_predictions_that_come_true_as_often_as_they_say_lie_on_the_diagonal() -
 
 
 def test_a_prediction_too_sure_of_itself_lies_below_the_diagonal_within_its_whisker() -> None:
-    svg = reliability_diagram(truth()["calibration_error"]["bins"], "k")
+    svg = reliability_diagram(truth()["calibration_bins"], "k")
     left, foot = map(float, re.search(r'class="ideal" d="M([\d.]+) ([\d.]+)', svg).groups())  # type: ignore[union-attr]
     for x, y in zip(number_of("cx", svg), number_of("cy", svg), strict=True):
         assert foot - y < x - left
