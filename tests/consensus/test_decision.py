@@ -13,9 +13,11 @@ from convergence_jax.consensus.decision import (
     CLEAR,
     FLAG,
     UNDETERMINED,
+    averaged,
     decide,
     discoveries,
     log_e_values,
+    multiplied,
 )
 from convergence_jax.consensus.evidence import collect
 
@@ -116,3 +118,12 @@ def test_no_evidence_decides_nothing():
     decision = decide(collect(empty, empty, np.zeros(0), agents=4, observers=3), 1, 0.05)
     assert (decision.verdict == UNDETERMINED).all()
     assert not decision.discovery.any()
+
+
+def test_silence_costs_nothing_and_leaves_no_trace():
+    said = np.array([[5, -3, 0, 7]], dtype=np.int64) << 32
+    padded = np.concatenate([said, np.zeros((1, 9), dtype=np.int64)], axis=1)
+    for liars in (1, 2):
+        assert multiplied(said, liars, 20) == multiplied(padded, liars, 20)
+        assert averaged(said, liars, 20) == averaged(padded, liars, 20)
+    assert multiplied(np.zeros((1, 5), dtype=np.int64), 1, 5) == 0
