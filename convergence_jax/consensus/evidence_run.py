@@ -190,9 +190,7 @@ def weigh(
     }
     if truth is not None:
         with stages.stage("compare"):
-            result.update(
-                compare(truth, agents, pa.array(hypotheses), found.log_probability, _column(table, "verdict"))
-            )
+            result.update(compare(truth, agents, pa.array(hypotheses), found.log_probability, table))
     result["seconds"] = stages.rounded()
     result["versions"] = versions("pyarrow")
     return Outcome(result, table, about)

@@ -114,7 +114,7 @@ def judge(
     }
     if truth is not None:
         with stages.stage("compare"):
-            result.update(compare(truth, item.values, label.values, found.log_posterior, verdict))
+            result.update(compare(truth, item.values, label.values, found.log_posterior, table))
     result["seconds"] = stages.rounded()
     result["versions"] = versions("scipy", "pyarrow")
     return Outcome(result, table, _observers(found, worker), found.tables.confusion)
@@ -186,5 +186,6 @@ def _observers(found: Reliability, worker: Coded) -> pa.Table:
             "suspicion_rank": rank,
             "suspicious": seen.suspicion > 0.5,
             "reason": pa.array(list(seen.reason), pa.string()),
+            "confusion": pa.array(found.tables.confusion.tolist()),
         }
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from convergence_jax.consensus import scoring
 from convergence_jax.consensus.decision import CLEAR, FLAG, UNDETERMINED
-from convergence_jax.data.evidence_file import read_assigned
+from convergence_jax.data.evidence_file import match, read_assigned
 from convergence_jax.data.source import Source
 
 SCHEMA = "convergence.consensus/1"
@@ -61,7 +61,7 @@ def compare(
     items: pa.StringArray,
     classes: pa.StringArray,
     log_probability: np.ndarray,
-    verdict: np.ndarray,
+    table: pa.Table,
 ) -> dict[str, Any]:
     """What the truth says of posteriors: entries for ``result.json``.
 
@@ -72,12 +72,14 @@ def compare(
     items, classes : pa.StringArray
         Ids and hypotheses, in the order of the posteriors.
     log_probability : Float64[ndarray, "items classes"]
-    verdict : str[ndarray, "items"]
+    table : pa.Table
+        With the columns ``label`` and ``verdict`` that were answered.
 
     Returns
     -------
     dict
-        Over the items that the truth names. One whose true class nobody ever said counts as wrong, and has
+        Over the items that the truth names: the share whose ``label`` is the truth, and how well the
+        probabilities did. One whose true class nobody ever said counts as wrong, and has
         the least probability that the log-loss allows for.
 
     Raises
@@ -94,11 +96,15 @@ def compare(
     part = (named - strange) / named
     curve = scoring.reliability_curve(log_probability, known)
     error = scoring.calibration_error(jax.random.key(0), log_probability, known)
-    sure = verdict != UNDETERMINED
-    wrong = (log_probability.argmax(axis=1) != label) & (label != -1)
+    verdict, answer = (table[name].combine_chunks() for name in ("verdict", "label"))
+    verdict = verdict.to_numpy(zero_copy_only=False)
+    right = match(answer, classes) == label
+    # Of agents a verdict speaks for itself: a flag denies the null, clear affirms it.
+    met = np.where(verdict == FLAG, label > 0, label == 0) if "agent" in table.column_names else right
+    decided = (verdict != UNDETERMINED) & (label != -1)
     edges = np.linspace(0.0, 1.0, scoring.BINS + 1)
     return {
-        "accuracy": part * scoring.accuracy(log_probability, known),
+        "accuracy": np.count_nonzero(right & (label >= 0)) / named,
         "log_loss": part * scoring.log_loss(log_probability, known) - (1 - part) * np.log(scoring.CLIP),
         "calibration_error": error.value,
         "calibration_interval": [error.lower, error.upper],
@@ -112,7 +118,7 @@ def compare(
             "rows": assigned.rows,
             "items": named,
             "rejected": assigned.rejected,
-            "decided": int(np.count_nonzero(sure & (label != -1))),
-            "decided_wrong": int(np.count_nonzero(sure & wrong)),
+            "decided": int(np.count_nonzero(decided)),
+            "decided_wrong": int(np.count_nonzero(decided & ~met)),
         },
     }

@@ -49,6 +49,23 @@ def test_order_and_sharding_leave_no_trace(drawn, order, cut, shards):
     assert bits(left.remove(left)) == bits(drawn.table(slice(0, 0)))
 
 
+@given(DRAWN, strategies.orders(ITEMS), st.integers(0, ITEMS))
+def test_what_is_taken_out_before_it_came_in_is_owed(drawn, order, cut):
+    left, right = drawn.table(order[:cut]), drawn.table(order[cut:])
+    assert bits(left.remove(right).merge(right)) == bits(left)
+
+
+def test_a_debt_of_what_no_window_holds_is_kept_where_nothing_is_counted():
+    one, other = (
+        collect(np.zeros(1, int), np.zeros(1, int), np.array([x]), agents=1, observers=1)
+        for x in (2.0**-300, 2.0**-301)
+    )
+    owed = one.remove(other)
+    assert owed.count.tolist() == [0]
+    assert not owed.sums.window.any()
+    assert bits(owed.merge(other)) == bits(one)
+
+
 @given(DRAWN, st.sets(st.integers(0, OBSERVERS - 1)))
 def test_retraction_leaves_the_bits_of_a_table_that_the_observer_never_wrote_to(drawn, gone):
     kept = np.flatnonzero(~np.isin(drawn.observer, list(gone)))
@@ -72,6 +89,7 @@ def test_what_is_not_held_is_refused_whole_and_counted_by_observer():
     made = collect(np.zeros(5, np.int32), np.array([0, 1, 1, 2, 2]), values, agents=1, observers=3)
     assert made.refused.tolist() == [0, 2, 1]
     assert made.count.tolist() == [1, 1]
+    assert made.retract(1).refused.tolist() == [0, 0, 1]
     assert totals(made) == [[5, 7]]
 
 
