@@ -50,6 +50,7 @@ def test_the_mask_is_true_of_multiples_of_the_unit_within_the_range(x):
 @given(strategies.columns(values), st.lists(st.integers(0, GROUPS - 1), min_size=ROWS, max_size=ROWS))
 @example(np.array([5e-324] * ROWS), [0] * ROWS)
 @example(np.array([2.0**13, 2.0**-82] * (ROWS // 2)), [1] * ROWS)
+@example(np.array([2.0**14, 1.0] * (ROWS // 2)), [1] * ROWS)
 def test_sums_and_mask_are_exact_and_the_same_in_numpy_and_jax(x, group):
     group = np.array(group, dtype=np.int32)
     expected = [
