@@ -46,6 +46,24 @@ def test_a_sum_and_its_mean_are_correctly_rounded(lift, values):
     assert abs(oracles.exact_total(held) - exact) <= Fraction(float(value.error_bound))
 
 
+@pytest.mark.parametrize("range_bits", [1, 30, 1024])
+@given(values=VALUES)
+@example(values=[1.0, 2.0**-300, 16384.0, -1.0])
+def test_log_evidence_is_the_float_nearest_to_the_sum_of_what_is_in_range(range_bits, values):
+    stat = cj.LogEvidence(range_bits)
+    value = stat.present(total(stat, values))
+    held = [v for v in values if math.isfinite(v) and abs(Fraction(v)) < Fraction(2) ** range_bits]
+    assert value.count == len(held)
+    assert oracles.is_nearest(float(value.total), oracles.exact_total(held))
+    assert bool(value.valid) == (len(held) == len(values))
+
+
+@pytest.mark.parametrize("range_bits", [0, 1025])
+def test_a_range_that_no_float_has_is_refused(range_bits):
+    with pytest.raises(ValueError, match="range_bits"):
+        cj.LogEvidence(range_bits)
+
+
 def test_a_sum_of_many_large_observations_does_not_wrap_around():
     stat = cj.Sum(0, 62)
     state = stat.lift(np.float64(2.0**61))
