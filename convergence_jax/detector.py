@@ -15,6 +15,7 @@ from convergence_jax.baseline.measure import measure
 from convergence_jax.data.digest import digest
 from convergence_jax.data.fleet import Fleet
 from convergence_jax.data.fleet_table import FleetIndex, FleetTable
+from convergence_jax.data.results import or_null
 from convergence_jax.data.source import Batch, Selection, Source
 from convergence_jax.data.stages import Progress, Stages, execution, versions
 from convergence_jax.data.survey import Survey
@@ -290,16 +291,11 @@ def agents_table(fleet: Fleet, decision: Decision) -> pa.Table:
         labels = pa.array([label[depth] for label in finest.labels], pa.string())
         columns[level.name] = labels.take(pa.array(main, mask=main < 0))
     for level in fleet.levels:
-        columns[f"score_{level.name}"] = _or_null(decision.scores[level.name])
-        columns[f"p_value_{level.name}"] = _or_null(decision.p_values[level.name])
-    columns["q_value"] = _or_null(decision.q_value)
+        columns[f"score_{level.name}"] = or_null(decision.scores[level.name])
+        columns[f"p_value_{level.name}"] = or_null(decision.p_values[level.name])
+    columns["q_value"] = or_null(decision.q_value)
     columns["flagged"] = pa.array(decision.flagged)
     return pa.table(columns)
-
-
-def _or_null(x: np.ndarray) -> pa.Array:
-    """A float column with null where there is nothing to say."""
-    return pa.array(x, mask=np.isnan(x))
 
 
 def _numbers(x: np.ndarray) -> list[float | None]:

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from convergence_jax.consensus.evidence import Evidence
-from convergence_jax.consensus.outcome import or_null
 from convergence_jax.consensus.point_estimates import cell_values
 from convergence_jax.consensus.portrait import portrait
 from convergence_jax.data.evidence_file import Coded
+from convergence_jax.data.results import or_null
 
 _USUAL = "nothing unusual"
 

@@ -20,7 +20,6 @@ from convergence_jax.consensus.outcome import (
     Outcome,
     compare,
     count_verdicts,
-    or_null,
     probability_columns,
 )
 from convergence_jax.consensus.point_estimates import cell_values, point_estimates
@@ -39,6 +38,7 @@ from convergence_jax.data.evidence_file import (
     match,
     read_rows,
 )
+from convergence_jax.data.results import or_null
 from convergence_jax.data.source import Source, closest
 from convergence_jax.data.stages import Progress, Stages, execution, versions
 from convergence_jax.errors import InputError

@@ -51,11 +51,6 @@ def probability_columns(
     return columns
 
 
-def or_null(x: np.ndarray) -> pa.Array:
-    """A float column with null where there is nothing to say."""
-    return pa.array(x, mask=np.isnan(x))
-
-
 def compare(
     truth: Source,
     items: pa.StringArray,

@@ -192,6 +192,11 @@ def plain(value: Any) -> Any:
     raise TypeError(f"result: JSON cannot hold {type(value).__name__}.")
 
 
+def or_null(x: np.ndarray) -> pa.Array:
+    """A float column of a table, with null where there is nothing to say."""
+    return pa.array(x, mask=np.isnan(x))
+
+
 def _check_replaceable(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(f"{path}: is a link to nothing; remove it or choose another --out.")

@@ -1,41 +1,10 @@
 """``convergence consensus`` where a third of the observers lie about everything."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from convergence_jax import cli
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every command runs in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*words, capsys):
-    """Exit status, and the lines of both streams."""
-    status = cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
-
-
-def weigh(*words, capsys, out="out"):
-    """What a command that succeeds writes as JSON."""
-    status, _, err = run("consensus", *words, "--out", out, capsys=capsys)
-    assert (status, err) == (0, [])
-    return json.loads(Path(out, "result.json").read_text())
-
-
-def posteriors(out="out"):
-    """The rows of a result by agent."""
-    rows = pq.read_table(Path(out, "posteriors.parquet")).to_pylist()
-    return {row["agent"]: row for row in rows}
+from consensus_runs import consensus, posteriors
 
 
 @pytest.fixture
@@ -56,20 +25,20 @@ def third_of_liars():
 
 @pytest.mark.parametrize("file", ["+50.parquet", "-50.parquet"])
 def test_a_third_that_lies_flags_and_clears_nobody_wrongly(file, third_of_liars, capsys):
-    found = weigh(file, "--observers-lying", 33, capsys=capsys)
+    found = consensus(file, "--observers-lying", 33, capsys=capsys)
     assert {agent: row["verdict"] for agent, row in posteriors().items()} == third_of_liars
     assert found["decision"]["observers_lying"] == 33
     suspicious = pq.read_table("out/observers.parquet").sort_by("suspicion_rank")["observer"].to_pylist()
     assert set(suspicious[:33]) == {f"o{i:02}" for i in range(33)}
-    weigh(file, capsys=capsys)  # who is told that nobody lies is told what the liars say
+    consensus(file, capsys=capsys)  # who is told that nobody lies is told what the liars say
     assert len({row["verdict"] for row in posteriors().values()}) == 1
 
 
 def test_dependent_observers_are_averaged_and_decide_less(third_of_liars, capsys):
     words = ["+50.parquet", "--observers-lying", 33]
-    weigh(*words, capsys=capsys)
+    consensus(*words, capsys=capsys)
     multiplied = posteriors()
-    found = weigh(*words, "--dependent", capsys=capsys)
+    found = consensus(*words, "--dependent", capsys=capsys)
     assert "Honest observers may depend on each other in any way." in found["decision"]["assumes"]
     averaged = posteriors()
     for agent, row in averaged.items():

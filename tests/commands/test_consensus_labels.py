@@ -8,19 +8,11 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
+from consensus_runs import PARQUET, consensus, run, same_bytes
 
-from convergence_jax import cli
 from convergence_jax.data.readers import FileSource
 
 ITEMS, WORKERS = 12, 6
-PARQUET = ("posteriors.parquet", "observers.parquet")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every command runs in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +38,6 @@ def truth():
     return classes
 
 
-def run(*words, capsys):
-    """Exit status, and the lines of both streams."""
-    status = cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
-
-
-def judge(*words, capsys, out="out"):
-    """What a command that succeeds writes as JSON."""
-    status, _, err = run("consensus", *words, "--out", out, capsys=capsys)
-    assert (status, err) == (0, [])
-    return json.loads(Path(out, "result.json").read_text())
-
-
-def same_bytes(names, first, second):
-    """Whether files of two results have the same bytes."""
-    return all(Path(first, name).read_bytes() == Path(second, name).read_bytes() for name in names)
-
-
 def test_the_built_in_table_runs_without_a_file_and_again_from_its_config(folder, capsys):
     status, out, err = run("consensus", capsys=capsys)
     assert (status, err) == (0, [])
@@ -85,7 +58,7 @@ def test_the_built_in_table_runs_without_a_file_and_again_from_its_config(folder
 
 def test_every_item_has_a_posterior_and_every_worker_a_row(table, folder, capsys):
     pq.write_table(table, "t.parquet")
-    found = judge("t.parquet", capsys=capsys)
+    found = consensus("t.parquet", capsys=capsys)
     posteriors = pq.read_table("out/posteriors.parquet")
     assert posteriors.column_names == [
         "item",
@@ -120,21 +93,21 @@ def test_every_item_has_a_posterior_and_every_worker_a_row(table, folder, capsys
 
 def test_format_order_and_batches_leave_no_trace(table, monkeypatch, capsys):
     pq.write_table(table, "t.parquet")
-    first = judge("t.parquet", capsys=capsys, out="first")
+    first = consensus("t.parquet", capsys=capsys, out="first")
     shuffled = table.take(pa.array(np.random.default_rng(1).permutation(table.num_rows)))
     csv.write_csv(shuffled, "t.csv")
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shuffled.to_pylist()))
     whole = FileSource.batches
     for name, rows in (("t.csv", 7), ("t.jsonl", 1), ("t.parquet", 50)):
         monkeypatch.setattr(FileSource, "batches", lambda *a, n=rows, **o: whole(*a, **o, batch_rows=n))
-        assert judge(name, capsys=capsys)["digest"] == first["digest"]
+        assert consensus(name, capsys=capsys)["digest"] == first["digest"]
         assert same_bytes(PARQUET, "first", "out")
 
 
 def test_truth_is_compared_with_and_changes_no_posterior(table, truth, capsys):
     pq.write_table(table, "t.parquet")
-    without = judge("t.parquet", capsys=capsys, out="without")
-    found = judge("t.parquet", "--truth", "r.csv", capsys=capsys)
+    without = consensus("t.parquet", capsys=capsys, out="without")
+    found = consensus("t.parquet", "--truth", "r.csv", capsys=capsys)
     assert same_bytes(PARQUET, "without", "out")
     assert found["digest"] == without["digest"]
     said = pq.read_table("out/posteriors.parquet")["label"].to_pylist()
@@ -153,8 +126,8 @@ def test_gold_items_are_learnt_from_and_the_config_makes_it_again(table, truth, 
     # Gold that says the opposite of the crowd: which side is right is known only from it.
     opposite = ["yes" if c == "no" else "no" for c in truth[:8]]
     csv.write_csv(pa.table({"item": [f"i{i:02}" for i in range(8)], "label": opposite}), "g.csv")
-    plain = judge("t.parquet", capsys=capsys, out="plain")
-    found = judge("t.parquet", "--gold", "g.csv", "--alpha", 0.1, capsys=capsys, out="first")
+    plain = consensus("t.parquet", capsys=capsys, out="plain")
+    found = consensus("t.parquet", "--gold", "g.csv", "--alpha", 0.1, capsys=capsys, out="first")
     assert found["digest"] != plain["digest"]
     assert found["input"]["gold"] == {"rows": 8, "items": 8, "rejected": {}}
     assert pq.read_table("first/posteriors.parquet")["label"].to_pylist()[:8] == opposite

@@ -3,38 +3,11 @@
 from pathlib import Path
 
 import pytest
-
-from convergence_jax import cli
+from consensus_runs import LABELS, THREE, names, run
 
 EVIDENCE = "agent,observer,log_likelihood_ratio\n" + "".join(
     f"a{i % 4},o{i % 5},{(-1) ** i * i / 8}\n" for i in range(20)
 )
-THREE = (
-    "agent,observer,log_likelihood_ok,log_likelihood_slow,log_likelihood_lost,reliability\n"
-    "a,o,-1,-2,-3,1\nb,p,-3,-2,-1,1\n"
-)
-LABELS = "item,worker,label\n" + "".join(
-    f"i{i % 6},w{i % 4},{'yes' if i % 6 < 3 else 'no'}\n" for i in range(24)
-)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every command runs in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def names(folder):
-    """Everything in a folder, hidden files too."""
-    return sorted(entry.name for entry in folder.iterdir())
-
-
-def run(*words, capsys):
-    """Exit status, and the lines of both streams."""
-    status = cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
 
 
 def refused(*words, capsys):

@@ -1,48 +1,11 @@
 """Which rows count in ``convergence consensus``: what is left out and counted, and files that are damaged."""
 
-import json
 import random
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from convergence_jax import cli
-
-THREE = (
-    "agent,observer,log_likelihood_ok,log_likelihood_slow,log_likelihood_lost,reliability\n"
-    "a,o,-1,-2,-3,1\nb,p,-3,-2,-1,1\n"
-)
-LABELS = "item,worker,label\n" + "".join(
-    f"i{i % 6},w{i % 4},{'yes' if i % 6 < 3 else 'no'}\n" for i in range(24)
-)
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every command runs in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def names(folder):
-    """Everything in a folder, hidden files too."""
-    return sorted(entry.name for entry in folder.iterdir())
-
-
-def run(*words, capsys):
-    """Exit status, and the lines of both streams."""
-    status = cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
-
-
-def result(*words, capsys):
-    """What a command that succeeds writes as JSON."""
-    status, _, err = run("consensus", *words, "--out", "out", capsys=capsys)
-    assert (status, err) == (0, [])
-    return json.loads(Path("out/result.json").read_text())
+from consensus_runs import LABELS, THREE, consensus, names, run
 
 
 def verdicts():
@@ -58,7 +21,7 @@ def test_truth_that_cannot_be_used_is_counted_and_a_class_that_nobody_said_is_wr
     (folder / "r.csv").write_text(
         "agent,truth\na0,alternative\na0,alternative\na1,null\na2,broken\na3,null\na3,alternative\na5,\nzz,null\n"
     )
-    found = result("e.csv", "--truth", "r.csv", capsys=capsys)
+    found = consensus("e.csv", "--truth", "r.csv", capsys=capsys)
     assert found["truth"] == {
         "rows": 8,
         "items": 3,
@@ -74,7 +37,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(folder, capsys):
     rows += ["a,o,64,1", "a,p,-64,1", "a,o,63,1", "a,o,1,", "a,o,1,1.5", "a,o,1,-0.1", "a,o,1,nan"]
     (folder / "t.csv").write_text("agent,observer,log_likelihood_ratio,reliability\n" + "\n".join(rows))
     words = ["t.csv", "--range-bits", 6, "--reliability", "temper"]
-    found = result(*words, capsys=capsys)
+    found = consensus(*words, capsys=capsys)
     assert found["rejected"] == {
         "missing:agent": 1,
         "missing:log_likelihood_ratio": 2,
@@ -100,7 +63,7 @@ def test_an_event_told_in_two_ways_counts_in_neither_and_names_its_observer(cont
     (folder / "t.csv").write_text(
         "agent,observer,log_likelihood_ratio,event_id,reliability\n" + "\n".join(rows)
     )
-    found = result("t.csv", "--reliability", "temper", "--prior", "3:1", capsys=capsys)
+    found = consensus("t.csv", "--reliability", "temper", "--prior", "3:1", capsys=capsys)
     assert found["rejected"] == {"duplicate": 1, "equivocation": 3}
     assert found["input"]["agents_without_evidence"] == 1
     posteriors = pq.read_table("out/posteriors.parquet").to_pylist()
@@ -122,7 +85,7 @@ def test_nothing_but_contradictions_leaves_the_prior(folder, capsys):
         "agent,observer,log_likelihood_ratio,event_id\na,o,7,1\na,o,8,1\nb,p,1,1\nb,p,2,1\n"
     )
     for words in ([], ["--observers-lying", 0], ["--dependent"]):
-        found = result("t.csv", *words, capsys=capsys)
+        found = consensus("t.csv", *words, capsys=capsys)
         assert found["rejected"] == {"equivocation": 4}
         assert verdicts() == {"a": "undetermined", "b": "undetermined"}
         assert pq.read_table("out/posteriors.parquet")["log_odds"].to_pylist() == [0.0, 0.0]
@@ -131,13 +94,13 @@ def test_nothing_but_contradictions_leaves_the_prior(folder, capsys):
 def test_an_event_is_named_by_its_observer_and_its_type_too(folder, capsys):
     rows = "a,o,7,1,x\na,o,8,1,y\na,p,9,1,x\na,o,7,1,x\n"
     (folder / "t.csv").write_text("agent,observer,log_likelihood_ratio,event_id,type\n" + rows)
-    assert result("t.csv", capsys=capsys)["rejected"] == {"duplicate": 1}
+    assert consensus("t.csv", capsys=capsys)["rejected"] == {"duplicate": 1}
     assert pq.read_table("out/posteriors.parquet")["log_odds"].to_pylist() == [24.0]
 
 
 def test_without_event_ids_every_row_counts(folder, capsys):
     (folder / "t.csv").write_text("agent,observer,log_likelihood_ratio,type\na,o,7,x\na,o,7,x\na,o,8,x\n")
-    found = result("t.csv", capsys=capsys)
+    found = consensus("t.csv", capsys=capsys)
     assert (found["rejected"], found["input"]["events"]) == ({}, 3)
     assert pq.read_table("out/posteriors.parquet")["log_odds"].to_pylist() == [22.0]
 
@@ -145,7 +108,7 @@ def test_without_event_ids_every_row_counts(folder, capsys):
 def test_gold_that_cannot_be_used_is_counted(folder, capsys):
     (folder / "l.csv").write_text(LABELS)
     (folder / "g.csv").write_text("item,label\ni0,yes\ni1,perhaps\ni3,yes\ni3,no\nzz,no\n")
-    found = result("l.csv", "--gold", "g.csv", capsys=capsys)
+    found = consensus("l.csv", "--gold", "g.csv", capsys=capsys)
     assert found["input"]["gold"] == {
         "rows": 5,
         "items": 1,
@@ -158,7 +121,7 @@ def test_sums_beyond_all_floats_have_a_result(value, folder, capsys):
     (folder / "t.csv").write_text(
         "agent,observer,log_likelihood_ratio\n" + f"a,o,{value}\na,p,{value}\nb,o,1\n"
     )
-    found = result("t.csv", "--range-bits", 1024, "--observers-lying", 0, capsys=capsys)
+    found = consensus("t.csv", "--range-bits", 1024, "--observers-lying", 0, capsys=capsys)
     assert found["rejected"] == {}
     wanted = {"1.7e308": "flag", "-1.7e308": "clear", "5e-324": "undetermined"}
     assert verdicts()["a"] == wanted[value]

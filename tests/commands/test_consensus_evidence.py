@@ -12,22 +12,14 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
+from consensus_runs import PARQUET, consensus, posteriors, run, same_bytes
 
-from convergence_jax import cli
 from convergence_jax.consensus import evidence_run
 from convergence_jax.data.config import load, run_config
 from convergence_jax.data.readers import FileSource
 
 OBSERVERS = 7
 BOUNDS = ["lower_log_odds", "upper_log_odds", "trimmed_mean_estimate", "median_estimate"]
-PARQUET = ("posteriors.parquet", "observers.parquet")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every command runs in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +48,6 @@ def plain(table):
     """The same without event ids, so that every row counts, as a file."""
     pq.write_table(table.drop(["event_id"]), "t.parquet")
     return table
-
-
-def run(*words, capsys):
-    """Exit status, and the lines of both streams."""
-    status = cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return status, out.splitlines(), err.splitlines()
-
-
-def weigh(*words, capsys, out="out"):
-    """What a command that succeeds writes as JSON."""
-    status, _, err = run("consensus", *words, "--out", out, capsys=capsys)
-    assert (status, err) == (0, [])
-    return json.loads(Path(out, "result.json").read_text())
-
-
-def posteriors(out="out"):
-    """The rows of a result by agent."""
-    rows = pq.read_table(Path(out, "posteriors.parquet")).to_pylist()
-    return {row["agent"]: row for row in rows}
-
-
-def same_bytes(names, first, second):
-    """Whether files of two results have the same bytes."""
-    return all(Path(first, name).read_bytes() == Path(second, name).read_bytes() for name in names)
 
 
 def said(table):
@@ -155,7 +122,7 @@ def log_odds_of(prior):
 
 @pytest.mark.parametrize("prior", [None, "1000:1", "1/3:2.5e1"])
 def test_log_odds_are_the_exact_sum_and_the_prior_rounded_once(prior, plain, capsys):
-    weigh("t.parquet", *([] if prior is None else ["--prior", prior]), capsys=capsys)
+    consensus("t.parquet", *([] if prior is None else ["--prior", prior]), capsys=capsys)
     wanted = {}
     for (agent, _), total in said(plain).items():
         wanted[agent] = wanted.get(agent, log_odds_of(prior or "1:1")) + total
@@ -166,7 +133,7 @@ def test_log_odds_are_the_exact_sum_and_the_prior_rounded_once(prior, plain, cap
 
 @pytest.mark.parametrize("prior", ["1:1", "9:1"])
 def test_bounds_hold_whoever_the_liars_are_and_no_tighter_ones_do(prior, plain, capsys):
-    weigh("t.parquet", "--observers-lying", 2, "--prior", prior, capsys=capsys)
+    consensus("t.parquet", "--observers-lying", 2, "--prior", prior, capsys=capsys)
     totals, added = said(plain), log_odds_of(prior)
     names = {observer for _, observer in totals}
     for agent, row in posteriors().items():
@@ -187,8 +154,8 @@ def test_two_columns_of_likelihoods_say_what_their_ratio_says(plain, capsys):
     two = plain.select(["agent", "observer"])
     two = two.append_column("log_likelihood_ok", pa.array(-ratio / 2))
     pq.write_table(two.append_column("log_likelihood_bad", pa.array(ratio / 2)), "two.parquet")
-    weigh("t.parquet", "--observers-lying", 2, "--prior", "9:1", capsys=capsys)
-    weigh("two.parquet", "--observers-lying", 2, "--prior", "9:1", capsys=capsys, out="two")
+    consensus("t.parquet", "--observers-lying", 2, "--prior", "9:1", capsys=capsys)
+    consensus("two.parquet", "--observers-lying", 2, "--prior", "9:1", capsys=capsys, out="two")
     one, other = posteriors(), posteriors("two")
     for name in (*BOUNDS, "log_odds", "verdict", "items", "log_e_against_null", "discovery"):
         assert [row[name] for row in one.values()] == [row[name] for row in other.values()], name
@@ -198,7 +165,7 @@ def test_two_columns_of_likelihoods_say_what_their_ratio_says(plain, capsys):
 @pytest.mark.parametrize("words", [[], ["--observers-lying", 3, "--reliability", "contaminate"]])
 def test_format_order_and_batches_leave_no_trace(words, table, monkeypatch, capsys):
     pq.write_table(table, "t.parquet", row_group_size=31)
-    weigh("t.parquet", *words, capsys=capsys, out="first")
+    consensus("t.parquet", *words, capsys=capsys, out="first")
     order = np.random.default_rng(1).permutation(table.num_rows)
     shuffled = table.take(pa.array(order))
     csv.write_csv(shuffled, "t.csv")
@@ -206,7 +173,7 @@ def test_format_order_and_batches_leave_no_trace(words, table, monkeypatch, caps
     whole = FileSource.batches
     for name, rows in (("t.parquet", 1), ("t.csv", 7), ("t.jsonl", 64), ("t.csv", 1000)):
         monkeypatch.setattr(FileSource, "batches", lambda *a, n=rows, **o: whole(*a, **o, batch_rows=n))
-        found = weigh(name, *words, capsys=capsys)
+        found = consensus(name, *words, capsys=capsys)
         first = json.loads(Path("first/result.json").read_text())
         assert found["digest"] == first["digest"]
         assert found["rejected"] == first["rejected"]
@@ -217,9 +184,9 @@ def test_format_order_and_batches_leave_no_trace(words, table, monkeypatch, caps
 @pytest.mark.parametrize("rule", [None, "temper", "contaminate", "clip"])
 def test_compiled_code_gives_the_same_bytes(rule, plain, monkeypatch, capsys):
     words = ["t.parquet", "--observers-lying", 2, *([] if rule is None else ["--reliability", rule])]
-    found = weigh(*words, capsys=capsys)
+    found = consensus(*words, capsys=capsys)
     monkeypatch.setattr(evidence_run, "_MANY", 0)
-    assert weigh(*words, capsys=capsys, out="compiled")["digest"] == found["digest"]
+    assert consensus(*words, capsys=capsys, out="compiled")["digest"] == found["digest"]
     assert same_bytes(PARQUET, "compiled", "out")
 
 
@@ -228,7 +195,7 @@ def test_the_config_of_a_result_makes_it_again(table, capsys):
     csv.write_csv(pa.table({"agent": ["ä001", "ä002"], "truth": ["null", "alternative"]}), "r.csv")
     words = ["--truth", "r.csv", "--observers-lying", 1, "--prior", "3:1", "--alpha", 0.01, "--dependent"]
     words += ["--reliability", "clip", "--range-bits", 20, "--retract", "01,03", "--backend", "cpu"]
-    first = weigh("t.parquet", *words, capsys=capsys, out="first")
+    first = consensus("t.parquet", *words, capsys=capsys, out="first")
     config = run_config(load("first/config.toml"), "first")
     assert (config.retract, config.range_bits, config.dependent) == (["01", "03"], 20, True)
     assert run("run", "first/config.toml", "--out", "second", capsys=capsys)[0] == 0
@@ -248,8 +215,8 @@ def test_retracting_an_observer_leaves_what_a_file_without_it_says(words, plain,
     pq.write_table(whole, "whole.parquet")
     kept = whole.filter(pa.compute.not_equal(whole["observer"], "04"))
     pq.write_table(kept, "kept.parquet")
-    found = weigh("whole.parquet", *words, "--retract", "04", capsys=capsys, out="retracted")
-    weigh("kept.parquet", *words, capsys=capsys, out="kept")
+    found = consensus("whole.parquet", *words, "--retract", "04", capsys=capsys, out="retracted")
+    consensus("kept.parquet", *words, capsys=capsys, out="kept")
     table = pq.read_table("retracted/posteriors.parquet")
     (lonely,) = table.filter(pa.compute.equal(table["agent"], "only")).to_pylist()
     assert (lonely["items"], lonely["observers"], lonely["verdict"]) == (0, 0, "undetermined")
@@ -263,7 +230,7 @@ def test_retracting_an_observer_leaves_what_a_file_without_it_says(words, plain,
     assert [row["observer"] for row in observers if row["retracted"]] == ["04"]
     assert next(row for row in observers if row["retracted"])["items"] == 0
     pq.write_table(whole.filter(pa.compute.not_equal(whole["agent"], "only")), "known.parquet")
-    weigh("known.parquet", *words, "--retract", "04", capsys=capsys, out="known")
+    consensus("known.parquet", *words, "--retract", "04", capsys=capsys, out="known")
     assert same_bytes(["posteriors.parquet"], "known", "kept")
 
 
@@ -271,8 +238,8 @@ def test_retracting_an_observer_leaves_what_a_file_without_it_says(words, plain,
 def test_full_reliability_changes_no_bit(rule, plain, capsys):
     ones = plain.drop(["event_id", "reliability"]).append_column("reliability", pa.array(np.ones(300)))
     pq.write_table(ones, "ones.parquet")
-    plainly = weigh("ones.parquet", capsys=capsys, out="plain")
-    found = weigh("ones.parquet", "--reliability", rule, capsys=capsys)
+    plainly = consensus("ones.parquet", capsys=capsys, out="plain")
+    found = consensus("ones.parquet", "--reliability", rule, capsys=capsys)
     assert found["digest"] == plainly["digest"]
     assert same_bytes(PARQUET, "plain", "out")
 
@@ -282,14 +249,14 @@ def test_no_reliability_leaves_the_prior(rule, plain, capsys):
     column = pa.array(np.zeros(300))
     none = plain.drop(["event_id", "reliability"]).append_column("reliability", column)
     pq.write_table(none, "none.parquet")
-    weigh("none.parquet", "--reliability", rule, "--prior", "3:1", capsys=capsys)
+    consensus("none.parquet", "--reliability", rule, "--prior", "3:1", capsys=capsys)
     for row in posteriors().values():
         assert row["log_odds"] == pytest.approx(-np.log(3), rel=1e-15)
         assert row["verdict"] == "undetermined"
 
 
 def test_tempering_multiplies_each_item_by_its_reliability(plain, capsys):
-    weigh("t.parquet", "--reliability", "temper", capsys=capsys)
+    consensus("t.parquet", "--reliability", "temper", capsys=capsys)
     totals = {}
     for row in plain.to_pylist():
         item = Fraction(row["log_likelihood_ratio"] * row["reliability"])
@@ -308,7 +275,7 @@ def test_three_hypotheses_have_a_posterior_each(capsys):
     columns = {f"log_likelihood_{name}": values for name, values in logs.items()}
     pq.write_table(pa.table({"agent": list("abca"), "observer": list("opoo")} | columns), "t.parquet")
     csv.write_csv(pa.table({"agent": ["a", "b"], "truth": ["ok", "lost"]}), "r.csv")
-    found = weigh("t.parquet", "--prior", "2:1:1", "--truth", "r.csv", capsys=capsys)
+    found = consensus("t.parquet", "--prior", "2:1:1", "--truth", "r.csv", capsys=capsys)
     assert found["hypotheses"] == ["ok", "slow", "lost"]
     rows = posteriors()
     assert "log_odds" not in rows["a"]
@@ -329,7 +296,7 @@ def test_three_hypotheses_have_a_posterior_each(capsys):
 
 
 def test_truth_is_compared_with_and_changes_no_posterior(plain, capsys):
-    weigh("t.parquet", capsys=capsys, out="without")
+    consensus("t.parquet", capsys=capsys, out="without")
     odds = {agent: row["log_odds"] for agent, row in posteriors("without").items()}
     truth = ["alternative" if x > 0 else "null" for x in odds.values()]
     truth[0] = "null" if truth[0] == "alternative" else "alternative"
