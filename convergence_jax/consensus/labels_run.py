@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from convergence_jax.consensus import anaesthetists
+from convergence_jax.consensus.decision import UNDETERMINED
 from convergence_jax.consensus.labels import Labels
 from convergence_jax.consensus.outcome import SCHEMA, Outcome, compare, count_verdicts, probability_columns
 from convergence_jax.consensus.reliability import Reliability, estimate, verdicts
@@ -162,7 +163,9 @@ def _posteriors(
     columns.update(probability_columns(classes, found.log_posterior, found.posterior))
     if len(classes) == 2:
         columns["log_odds"] = found.log_posterior[:, 1] - found.log_posterior[:, 0]
-    columns["label"] = pa.array(classes).take(pa.array(found.log_posterior.argmax(axis=1)))
+    open_ = ~(found.identifiable | labels.known)
+    likeliest = np.where(open_, len(classes), found.log_posterior.argmax(axis=1))
+    columns["label"] = pa.array([*classes, UNDETERMINED]).take(pa.array(likeliest))
     columns["verdict"] = pa.array(verdict.astype(str), pa.string())
     return pa.table(columns)
 

@@ -41,7 +41,7 @@ class Reliability:
     Parameters
     ----------
     log_posterior : float64[items, classes]
-        Natural logarithms of calibrated probabilities.
+        Natural logarithms of calibrated probabilities; even where the crowd is not identifiable.
     model : Estimate
         The model behind them, that of the largest evidence bound; not calibrated.
     tables : Estimate
@@ -104,6 +104,8 @@ def estimate(labels: Labels, *, tolerance: float = 1e-3, rounds: int = 50) -> Re
     identifiable, reason = sides(labels, tables, found)
     temperature = temperatures(labels, model.log_posterior, model.confusion)
     log_posterior = cooled(model.log_posterior, temperature)
+    if not identifiable:  # any class may be meant by any name: say so, rather than one reading with certainty
+        log_posterior[~labels.known] = -np.log(labels.classes)
     return Reliability(log_posterior, model, tables, temperature, identifiable, reason, found)
 
 
