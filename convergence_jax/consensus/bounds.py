@@ -21,6 +21,7 @@ from convergence_jax.consensus.evidence import Evidence, Sums
 from convergence_jax.exact import digits as group
 from convergence_jax.exact.constants import FLOAT64, WINDOW
 from convergence_jax.exact.rounding import round_digits
+from convergence_jax.exact.terms import within_window
 from convergence_jax.statistics.arrays import namespace
 
 Array = Any
@@ -91,7 +92,7 @@ def bounds(evidence: Evidence, liars: int, prior: float = 0.0) -> Bounds:
         low, high = honest_range(table, liars)
         lower[agents] = round_digits(_plus(low, prior), WINDOW.lsb, towards="below")
         upper[agents] = round_digits(_plus(high, prior), WINDOW.lsb, towards="above")
-    exact = None if _in_window(prior) else range(evidence.agents)
+    exact = None if within_window(np.array(prior)) else range(evidence.agents)
     for agent in np.unique(evidence.agent[evidence.sums.far]) if exact is None else exact:
         lower[agent], upper[agent] = _by_integers(evidence, int(agent), liars, prior)
     return Bounds(lower, upper)
@@ -189,13 +190,8 @@ def largest_sum(table: Array, number: int) -> Array:
     return total + xp.stack(parts, axis=-1)
 
 
-def _in_window(prior: float) -> bool:
-    scaled = prior * 2.0**-WINDOW.lsb
-    return scaled == 0.0 or (abs(prior) < 2.0 ** (WINDOW.term_bits + WINDOW.lsb) and scaled.is_integer())
-
-
 def _plus(digits: np.ndarray, prior: float) -> np.ndarray:
-    if prior == 0.0 or not _in_window(prior):
+    if prior == 0.0 or not within_window(np.array(prior)):
         return digits
     return group.add(digits, group.from_ints(int(prior * 2.0**-WINDOW.lsb), WINDOW.digits))
 

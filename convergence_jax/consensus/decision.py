@@ -22,6 +22,7 @@ import numpy as np
 
 from convergence_jax.consensus.bounds import blocks, check_liars
 from convergence_jax.consensus.evidence import Evidence
+from convergence_jax.consensus.running import runner
 from convergence_jax.exact import digits as group
 from convergence_jax.exact import reals
 from convergence_jax.exact.constants import FLOAT64, WINDOW
@@ -146,7 +147,7 @@ def log_e_values(
     if not liars and not dependent:
         evidence = evidence.pooled()
     rule = averaged if dependent else (multiplied if liars else alone)
-    run = _compiled if compiled else _plainly
+    run = runner(compiled)
     against, favour = (np.zeros(evidence.agents, dtype=np.int64) for _ in range(2))
     for agents, table in blocks(evidence, _BLOCK):
         units = run(said_units, table)
@@ -154,17 +155,6 @@ def log_e_values(
         for target, said in zip((against, favour), units, strict=True):
             target[agents] = run(rule, said, liars=liars, observers=evidence.observers)
     return against, favour
-
-
-def _plainly(function: Any, *arrays: np.ndarray, **static: int) -> Any:
-    return function(*arrays, **static)
-
-
-def _compiled(function: Any, *arrays: np.ndarray, **static: int) -> Any:
-    import jax
-
-    made = jax.jit(function, static_argnames=tuple(static))(*arrays, **static)
-    return jax.tree.map(lambda a: np.array(a), made)
 
 
 def said_units(table: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from convergence_jax.consensus.evidence import Sums
+from convergence_jax.consensus.running import runner
 from convergence_jax.exact import digits as group
 from convergence_jax.exact import reals
 from convergence_jax.exact.constants import FLOAT64, WINDOW, WINDOW_FIRST_DIGIT, Format
@@ -94,7 +95,7 @@ def posterior(sums: Sums, prior: Sequence[float], *, compiled: bool = False) -> 
     if len(prior) != max(2, columns):
         raise ValueError(f"posterior: {len(prior)} prior weights for {max(2, columns)} hypotheses.")
     added = [prior[1] - prior[0]] if columns == 1 else list(prior)
-    run = _compiled if compiled else _plainly
+    run = runner(compiled)
     shifted = plus(sums, added)
     made = run(_present_window, shifted.window)
     if len(shifted.far):
@@ -118,16 +119,6 @@ def plus(sums: Sums, constants: Sequence[float]) -> Sums:
     outside = np.zeros((len(window), len(x), FLOAT64.digits), dtype=np.uint32)
     outside[sums.far] = sums.outside
     return Sums(window, np.arange(len(window)), group.add(outside, rest))
-
-
-def _plainly(function: Any, digits: np.ndarray) -> Any:
-    return function(digits)
-
-
-def _compiled(function: Any, digits: np.ndarray) -> Any:
-    import jax
-
-    return [np.array(part) for part in jax.jit(function)(digits)]
 
 
 def _present_window(digits: Array) -> tuple[Array, ...]:

@@ -155,7 +155,7 @@ def test_items_and_workers_without_labels_are_answered_with_what_is_known():
     found = reliability.estimate(labels)
     assert np.isfinite(found.log_posterior).all()
     assert found.observers.reason[2] == "gave no label"
-    assert np.allclose(found.posterior[2], found.posterior[3], rtol=0, atol=0)
+    assert (found.posterior[2] == found.posterior[3]).all()
     empty = Labels(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int), 2, 1, 2)
     assert reliability.estimate(empty).reason == "there are no labels"
 
