@@ -1,5 +1,8 @@
 """All the exceptions that the library defines; everything else is a ``ValueError`` or a ``TypeError``."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class FaultError(ValueError):
     """A state counts observations that it could not hold; raised by :func:`~convergence_jax.check`."""
@@ -24,3 +27,12 @@ class InputError(ValueError):
 
     def __init__(self, line: str) -> None:
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """The end of an error line about a name that does not exist: the likeliest one, or all."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+    return f"; there are: {listed}."

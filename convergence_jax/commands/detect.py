@@ -15,8 +15,8 @@ from convergence_jax.data.columns import Until
 from convergence_jax.data.config import DetectConfig, to_toml
 from convergence_jax.data.readers import open_source
 from convergence_jax.data.results import ResultDirectory
-from convergence_jax.data.source import Selection, Source, closest, numeric_features
-from convergence_jax.errors import InputError
+from convergence_jax.data.source import Selection, Source, numeric_features
+from convergence_jax.errors import InputError, closest
 from convergence_jax.exact.fixed_point import FixedPoint
 
 FLAGGED = 3

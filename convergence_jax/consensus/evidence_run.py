@@ -39,9 +39,9 @@ from convergence_jax.data.evidence_file import (
     read_rows,
 )
 from convergence_jax.data.results import or_null
-from convergence_jax.data.source import Source, closest
+from convergence_jax.data.source import Source
 from convergence_jax.data.stages import Progress, Stages, execution, versions
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, closest
 from convergence_jax.exact.likelihoods import clip_likelihoods, contaminate, temper
 from convergence_jax.statistics.log_evidence import LogEvidence
 

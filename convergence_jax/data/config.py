@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from convergence_jax.data.source import closest
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, closest
 
 
 class DetectConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -172,7 +171,7 @@ def run_config(tables: dict[str, Any], where: str) -> DetectConfig | ConsensusCo
             for name in tables:
                 if name != table:
                     raise InputError(f"{where}: $.{name}: unknown table{closest(name, [table])}")
-            return _convert(tables[table], kind, where, f"$.{table}")
+            return convert(tables[table], kind, where, f"$.{table}")
     return None
 
 
@@ -184,10 +183,26 @@ def experiment_config(tables: dict[str, Any], where: str) -> ExperimentConfig:
     InputError
         As :func:`run_config`.
     """
-    return _convert(tables["experiment"], ExperimentConfig, where, "$.experiment")
+    return convert(tables["experiment"], ExperimentConfig, where, "$.experiment")
 
 
-def _convert(table: Any, type_: Any, where: str, path: str) -> Any:
+def convert(table: Any, type_: Any, where: str, path: str) -> Any:
+    """A plain table as a struct.
+
+    Parameters
+    ----------
+    table : Any
+        As :func:`load` gives it.
+    type_ : type
+        A ``msgspec.Struct``.
+    where, path : str
+        File and place, for the line of an error.
+
+    Raises
+    ------
+    InputError
+        As :func:`run_config`.
+    """
     try:
         return msgspec.convert(table, type_)
     except msgspec.ValidationError as error:
@@ -224,6 +239,14 @@ def to_toml(config: DetectConfig | ConsensusConfig) -> str:
         lines += ["", f"[detect.lift]  # {_COMMENTS['lift']}"]
         lines += [f"{_text(name)} = {_text(value)}" for name, value in config.lift.items()]
     return "\n".join(lines) + "\n"
+
+
+def to_toml_table(config: msgspec.Struct, table: str) -> str:
+    """A struct of plain values as one TOML table, without keys that are not set."""
+    values = {field.name: getattr(config, field.name) for field in msgspec.structs.fields(config)}
+    return "\n".join(
+        [f"[{table}]", *(f"{name} = {_literal(v)}" for name, v in values.items() if v is not None), ""]
+    )
 
 
 def _literal(value: Any) -> str:

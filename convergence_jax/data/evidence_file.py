@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from convergence_jax.data.source import Source, closest
+from convergence_jax.data.source import Source
 from convergence_jax.data.stages import Progress
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, closest
 
 AGENT, OBSERVER, RATIO = "agent", "observer", "log_likelihood_ratio"
 LIKELIHOOD = "log_likelihood_"

@@ -1,6 +1,5 @@
 """`Source` and `Batch`: rows of observations in pieces of one size, whatever they come from."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, closest
 
 BATCH_ROWS = 2**18
 """Rows in a batch, unless asked otherwise; the split leaves no trace in any result."""
@@ -133,15 +132,6 @@ class Source(Protocol):
         batch_rows: int = BATCH_ROWS,
     ) -> Iterator[Batch]:
         """Read everything from the beginning, in pieces of `batch_rows` rows."""
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """The end of an error line about a name that does not exist: the likeliest one, or all."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
-    return f"; there are: {listed}."
 
 
 def numeric_features(source: Source, agent: str, levels: Sequence[str], time: str | None) -> tuple[str, ...]:
