@@ -1,0 +1,1 @@
+"""Statistics under partition: replicas that always answer, with intervals that hold."""

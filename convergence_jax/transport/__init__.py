@@ -1,0 +1,1 @@
+"""How nodes and clients reach each other: identities, channels, signed datagrams, HTTP."""
