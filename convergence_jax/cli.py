@@ -1,7 +1,7 @@
 """The ``convergence`` command.
 
-Exit status: 0 done, 1 an experiment missed a headline number, 2 what was given cannot be used, 3 someone is
-flagged and ``--fail-on-flag`` is given, 130 interrupted.
+Exit status: 0 done, 1 an experiment missed a headline number or a cluster broke its promises, 2 what was
+given cannot be used, 3 someone is flagged and ``--fail-on-flag`` is given, 130 interrupted.
 """
 
 import io
@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -153,6 +153,54 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Node:
+    """Run one node of a cluster, or copy its journal out or in."""
+
+    config: Annotated[str, _value("FILE")]
+    """TOML file with a [node] table, as `convergence cluster --prepare` writes it."""
+
+    backup: Annotated[str | None, _value("FILE")] = None
+    """Copy the journal to this file and end; the node may be running."""
+
+    restore: Annotated[str | None, _value("FILE")] = None
+    """Make the journal from a backup and end; the node has none and is not running."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Run a cluster of real processes on this machine, to play with or to be put to the test."""
+
+    nodes: Annotated[int, _value("N", "(default: 5)")] = 5
+    """How many."""
+
+    out: Annotated[str | None, _value("DIR", "(default: under results/)")] = None
+    """Folder of keys, logs, journals and of the result."""
+
+    scenario: Annotated[
+        Literal["cut-heal", "one-way", "crash", "flap"] | None, _value("cut-heal|one-way|crash|flap")
+    ] = None
+    """Run unattended: load and faults, then everything that was acknowledged is counted again."""
+
+    seconds: Annotated[float | None, _value("S", "(default: 60)")] = None
+    """How long faults and load of a scenario last."""
+
+    rate: Annotated[float | None, _value("R", "(default: 1000, at a prompt 50)")] = None
+    """Events a second that the load writes to each node; half of what a node may release."""
+
+    seed: Annotated[int, _value("S", "(default: 0)")] = 0
+    """Of the faults and the load of a scenario."""
+
+    round_seconds: Annotated[float, _value("S", "(default: 0.5)")] = 0.5
+    """How often each node exchanges with another."""
+
+    allow_faults: bool = False
+    """Let nodes cut their own links, where a scenario has no network namespaces."""
+
+    prepare: bool = False
+    """Only write the files, and say what is where."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say which backends work here, and why the others do not."""
 
@@ -160,6 +208,8 @@ class Doctor:
 _Command = (
     Annotated[Detect, tyro.conf.subcommand("detect")]
     | Annotated[Consensus, tyro.conf.subcommand("consensus")]
+    | Annotated[Node, tyro.conf.subcommand("node")]
+    | Annotated[Cluster, tyro.conf.subcommand("cluster")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
@@ -261,6 +311,14 @@ def _dispatch(command: Any) -> int:
         from convergence_jax.commands.run import run
 
         return run(command.config, command.out, command.fail_on_flag)
+    if isinstance(command, Node):
+        from convergence_jax.commands.node import node
+
+        return node(command.config, command.backup, command.restore)
+    if isinstance(command, Cluster):
+        from convergence_jax.commands.cluster import Options, cluster
+
+        return cluster(Options(**asdict(command)))
     if isinstance(command, Consensus):
         from convergence_jax.commands.consensus import consensus
         from convergence_jax.data.config import ConsensusConfig

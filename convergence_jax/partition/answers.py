@@ -134,13 +134,15 @@ def answer(participant: Participant, query: Query, means: OriginMeans | None = N
     if query.mode == "bounded_staleness":
         _require_fresh(query, origins)
     value, count, interval_of = question
-    possible = _unseen(participant, query, origins).among(count)
+    parts = _unseen(participant, query, origins)
+    everything = sum(parts, Unseen())
+    possible = everything.among(count)
     interval, anytime, widens = None, None, (0.0,) * len(origins)
     if query.mode != "eventual":
         interval = interval_of(possible)
         widens = tuple(
-            _narrower(interval, interval_of(_unseen(participant, query, origins, origin.node).among(count)))
-            for origin in origins
+            _narrower(interval, interval_of(_without(parts, everything, place).among(count)))
+            for place in range(len(origins))
         )
         schema = participant.replica.roster.schemas[query.statistic]
         if means is not None and query.what == "mean" and isinstance(schema, MomentsSchema):
@@ -185,13 +187,19 @@ def _narrower(interval: Interval, other: Interval) -> float:
     )
 
 
-def _unseen(
-    participant: Participant, query: Query, origins: list[Origin], without: str | None = None
-) -> Unseen:
-    rest = [origin for origin in origins if origin.node != without]
+def _unseen(participant: Participant, query: Query, origins: list[Origin]) -> list[Unseen]:
+    """Of each origin, nothing of those that are excluded."""
     if query.what == "log_odds":
-        return participant.unseen_about(query.statistic, rest)
-    return participant.unseen_in_all(rest)
+        return participant.unseen_about(query.statistic, origins)
+    return [Unseen() if origin.excluded else origin.unseen for origin in origins]
+
+
+def _without(parts: list[Unseen], total: Unseen, place: int) -> Unseen:
+    """What is unseen of all origins but one."""
+    part = parts[place]
+    if None in (total.additions, total.removals):
+        return sum((other for at, other in enumerate(parts) if at != place), Unseen())
+    return Unseen(total.additions - part.additions, total.removals - part.removals)  # type: ignore[operator]
 
 
 def _question(participant: Participant, query: Query) -> tuple[float | None, int, Any]:

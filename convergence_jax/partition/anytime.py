@@ -26,7 +26,7 @@ _GROWTH = np.expm1(_SLOPES)
 _UNBOUNDED = 1 << 62
 """No origin ever releases more."""
 
-_STEPS = 8
+_STEPS = 20
 """Of Dinkelbach's method, at most; a bound holds after any number."""
 
 
@@ -221,18 +221,19 @@ def _largest_mean(
     first, last = np.where(np.arange(pieces) > 0, edges[:, :-1], 0.0), edges[:, 1:]
     middle = last * math.sqrt(0.5)
     best = np.argmin(intercepts[:, None, :] + middle[:, :, None] * slopes[:, None, :], axis=2)
-    line, slope = np.take_along_axis(intercepts, best, 1), np.take_along_axis(slopes, best, 1)
-    t, bound = float(here.sum() / n.sum()), 1.0
+    rows = np.arange(len(n))
+    line, slope = intercepts[rows[:, None], best], slopes[rows[:, None], best]
+    whole, all_here = float(n.sum()), float(here.sum())
+    t, bound = all_here / whole, 1.0
     for _ in range(_STEPS):
-        rising = slope > t
-        by_line = line + np.where(rising, last, first) * (slope - t)
-        all_high = last * (1.0 - t)
+        number = np.where(slope > t, last, first)
+        by_line, all_high = line + number * (slope - t), last * (1.0 - t)
+        number = np.where(all_high < by_line, last, number)
         gain = np.minimum(by_line, all_high)
-        where = np.argmax(gain, axis=1)[:, None]
-        value = float((here - t * n).sum() + np.maximum(np.take_along_axis(gain, where, 1), 0.0).sum())
-        bound = min(bound, t + max(value, 0.0) / float(n.sum()))
+        chosen = rows, np.argmax(gain, axis=1)
+        value = all_here - t * whole + float(np.maximum(gain[chosen], 0.0).sum())
+        bound = min(bound, t + max(value, 0.0) / whole)
         if value <= 0.0:
             break
-        number = np.where(rising | (all_high < by_line), last, first)
-        t += value / float(n.sum() + np.take_along_axis(number, where, 1).sum())
+        t += (1.0 + 1e-6) * value / (whole + float(number[chosen].sum())) + 1e-13  # to end beyond the root
     return bound

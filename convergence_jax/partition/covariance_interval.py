@@ -55,7 +55,7 @@ def variance_interval(n: int, total: int, squares: int, span: Span, unseen: Unse
     z = min(max(Fraction(low + high, 2), share * low), share * high)
     upper = n * scatter + n * z * z + additions * max(high - z, z - low) ** 2
     upper /= (n + additions - removals - 1) * n**2
-    if 4 * upper > span.width**2:  # then more than one of them would be too many
+    if additions and 4 * upper > span.width**2:  # then fewer than `M` more may give a larger one
         upper = largest
     least = n * scatter - Fraction(n * removals, n - removals) * max(low * low, high * high)
     lower = min(
@@ -160,7 +160,8 @@ def _highest(
         scale = n * n * Fraction(2) ** (first.scale_bits + second.scale_bits)
         top = _with_additions(n, scatter, corner, unseen.additions, scale)
     top /= n * n
-    return largest if 4 * top > first.width * second.width else min(top, largest)
+    beyond = unseen.additions and 4 * top > first.width * second.width
+    return largest if beyond else min(top, largest)
 
 
 def _with_additions(

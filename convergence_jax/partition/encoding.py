@@ -124,10 +124,9 @@ class _Reader:
             self._zeros, self._ran = self._unsigned(), True
             return 0
         self._ran = False
-        value = number >> 1 if number & 1 == 0 else -(number >> 1) - 1
-        if value.bit_length() >= bits:
+        if (number >> 1).bit_length() >= bits:
             raise ValueError(f"decode: a number takes more than {bits} bits.")
-        return value
+        return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
 
     def finish(self) -> None:
         """Refuse what is left over."""

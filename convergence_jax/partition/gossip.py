@@ -31,7 +31,7 @@ def digest(replica: Replica, now: int, salt: bytes) -> Digest:
     """
     others = sorted({*replica.table, *replica.conflicts} - {replica.key})
     held = [replica.key, *others]
-    versions = [_version(replica, key) for key in held]
+    versions = [0 if key in replica.wanted_whole else _version(replica, key) for key in held]
     prints = b"".join(_print(replica, key, salt) for key in held)
     keys = [Key(key.node, key.counter, key.nonce) for key in held]
     conflicts = [place for place, key in enumerate(held) if key in replica.conflicts]
@@ -58,7 +58,7 @@ def answer(replica: Replica, theirs: Digest, limit: int = messages.MAX_BYTES) ->
         if mine > version or differs:
             lacking.append((key, 0 if differs else version))
         if version > mine or differs:
-            wanted.append((key, 0 if differs else mine))
+            wanted.append((key, 0 if differs or key in replica.wanted_whole else mine))
     proofs = [proof for key, proof in replica.conflicts.items() if key not in in_conflict]
     unknown = in_conflict - set(replica.conflicts)
     wanted += [(key, 0) for key in sorted(unknown)]
@@ -111,7 +111,7 @@ def receive(replica: Replica, news: News) -> list[Incarnation]:
 
 def _version(replica: Replica, key: Incarnation) -> int:
     row = replica.table.get(key)
-    return 0 if row is None or key in replica.wanted_whole else row.head.version
+    return 0 if row is None else row.head.version
 
 
 def _print(replica: Replica, key: Incarnation, salt: bytes) -> bytes:

@@ -104,7 +104,7 @@ class HttpApi:
         return _outcome(await self._node.write(WriteRequest(client, body.sequence, of=body.of)))
 
     async def _leave(self, request: Request) -> Response:
-        self._node.participant.leaving = True
+        self._node.leave()
         return Response.json({"leaving": True}, 202)
 
     async def _answer(self, request: Request) -> Response:

@@ -30,7 +30,10 @@ from convergence_jax.partition.journal_compaction import fold, strip
 from convergence_jax.partition.journal_tables import create, owner
 from convergence_jax.partition.records import Commit, Sequences, Snapshot, Waiting, Write
 
-_WRITE = "client, sequence, kind, statistic, events, payload, accepted, of"
+_WRITES = (
+    "SELECT client, sequence, kind, statistic, events, payload, accepted, of "
+    "FROM writes JOIN payloads USING (id)"
+)
 _WAITING = "position, client, sequence, kind, statistic, cell, observations, events, after"
 
 
@@ -129,16 +132,14 @@ class SqliteJournal:
             self._opened = opened.pop_all()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        return connection
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
 
     def _prepare(self, node: str) -> None:
         found = owner(self._writer, self.path)
         if found is not None and found != node:
             raise InputError(f"{self.path}: journal of node {found!r}, not {node!r}: give each node its own")
-        self._writer.execute("PRAGMA journal_mode = WAL")
+        for setting in ("synchronous = FULL", "temp_store = MEMORY", "journal_mode = WAL"):
+            self._writer.execute(f"PRAGMA {setting}")
         if found is None:
             with self._transaction() as db:
                 create(db, node)
@@ -191,13 +192,17 @@ class SqliteJournal:
             the next commit succeeds: its requests are neither accepted nor refused.
         """
         with self._transaction() as db:
+            (last,) = db.execute("SELECT coalesce(max(id), 0) FROM writes").fetchone()
+            numbered = list(enumerate(commit.writes, last + 1))
             db.executemany(
-                f"INSERT INTO writes({_WRITE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO writes(id, client, sequence, kind, statistic, events, accepted, of) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (w.client, w.sequence, w.kind, w.statistic, w.events, w.payload, w.accepted, w.of)
-                    for w in commit.writes
+                    (number, w.client, w.sequence, w.kind, w.statistic, w.events, w.accepted, w.of)
+                    for number, w in numbered
                 ],
             )
+            db.executemany("INSERT INTO payloads VALUES (?, ?)", [(n, w.payload) for n, w in numbered])
             for name in commit.retracted:
                 self._retract(db, *name)
             db.executemany(
@@ -255,8 +260,7 @@ class SqliteJournal:
         """A write whose payload is still kept, and that was not retracted; None otherwise."""
         with self._read() as db:
             found = db.execute(
-                f"SELECT {_WRITE} FROM writes "
-                "WHERE client = ? AND sequence = ? AND retracted = 0 AND payload IS NOT NULL",
+                f"{_WRITES} WHERE client = ? AND sequence = ? AND retracted = 0 AND kept = 1",
                 (client, sequence),
             ).fetchone()
         return Write(*found) if found else None
@@ -280,8 +284,8 @@ class SqliteJournal:
         """
         with self._read() as db:
             found = db.execute(
-                f"SELECT {_WRITE} FROM writes WHERE statistic = ? AND accepted < ? "
-                "AND kind = 'add' AND retracted = 0 AND payload IS NOT NULL ORDER BY accepted, rowid LIMIT ?",
+                f"{_WRITES} WHERE statistic = ? AND accepted < ? "
+                "AND kind = 'add' AND retracted = 0 AND kept = 1 ORDER BY accepted, id LIMIT ?",
                 (statistic, before, limit),
             ).fetchall()
         return [Write(*row) for row in found]
@@ -346,6 +350,11 @@ class SqliteJournal:
         -------
         int
             How many writes were folded or lost their payload. While it is `limit`, there may be more.
+
+        Raises
+        ------
+        OSError
+            If the disk fails, or is full (`JournalFull`); the journal holds what it did.
         """
         before = now - self.retention_seconds
         with self._transaction() as db:

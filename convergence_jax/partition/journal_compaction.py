@@ -14,10 +14,12 @@ WHERE each.client IS NOT NULL
 
 _WAITS = "EXISTS (SELECT 1 FROM waiting AS a WHERE a.client = w.client AND a.sequence = w.sequence)"
 
-_FOLD = """
+_SPAN = "client = ? AND sequence >= ? AND sequence < ?"
+
+_FOLD = f"""
 INSERT INTO clients
 SELECT client, max(sequence) + 1, count(*), sum(events), sum(iif(kind = 'retract', events, 0)) FROM writes
-WHERE client = :client AND sequence >= :first AND sequence < :end GROUP BY client
+WHERE {_SPAN} GROUP BY client
 ON CONFLICT (client) DO UPDATE SET through = excluded.through, writes = writes + excluded.writes,
     events = events + excluded.events, removed = removed + excluded.removed
 """
@@ -44,10 +46,10 @@ def fold(db: sqlite3.Connection, before: float, limit: int) -> int:
     for client, first in db.execute(_CLIENTS).fetchall():
         end = _end(db, client, first, before, first + limit - folded)
         if end > first:
-            db.execute(_FOLD, {"client": client, "first": first, "end": end})
-            db.execute(
-                "DELETE FROM writes WHERE client = ? AND sequence >= ? AND sequence < ?", (client, first, end)
-            )
+            span = (client, first, end)
+            db.execute(_FOLD, span)
+            db.execute(f"DELETE FROM payloads WHERE id IN (SELECT id FROM writes WHERE {_SPAN})", span)
+            db.execute(f"DELETE FROM writes WHERE {_SPAN}", span)
             folded += end - first
     return folded
 
@@ -81,9 +83,10 @@ def strip(db: sqlite3.Connection, before: float, limit: int) -> int:
     int
         How many were dropped.
     """
-    done = db.execute(
-        "UPDATE writes SET payload = NULL WHERE rowid IN (SELECT w.rowid FROM writes AS w "
-        f"WHERE accepted < ? AND payload IS NOT NULL AND NOT {_WAITS} LIMIT ?)",
+    old = db.execute(
+        f"SELECT id FROM writes AS w WHERE accepted < ? AND kept = 1 AND NOT {_WAITS} LIMIT ?",
         (before, limit),
-    )
-    return done.rowcount
+    ).fetchall()
+    db.executemany("DELETE FROM payloads WHERE id = ?", old)
+    db.executemany("UPDATE writes SET kept = 0 WHERE id = ?", old)
+    return len(old)

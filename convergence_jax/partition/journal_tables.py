@@ -1,7 +1,10 @@
 """The tables of a journal, and the query that recounts it.
 
 ``writes``
-    One row a write that was acknowledged, by (client, sequence). `payload` is NULL once it is dropped.
+    One row a write that was acknowledged, by (client, sequence).
+``payloads``
+    The observations of those writes that are `kept`, by `id`. They are apart so that one that is dropped
+    gives all of its pages back, also where its row in ``writes`` stays.
 ``clients``
     What compaction folded away: every sequence of the client below `through` was acknowledged. `writes` and
     `events` count them; `removed` counts those of the events that came in retractions.
@@ -33,7 +36,6 @@ APPLICATION = 0x434A4A4C
 SCHEMA = 1
 """Version of the tables, the ``user_version`` of the SQLite file; a journal of a later one is refused."""
 
-# The payload comes last: SQLite then reads the other columns without following the pages of a long value.
 _STATEMENTS = (
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT",
     "CREATE TABLE cells(cell TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT",
@@ -44,15 +46,17 @@ _STATEMENTS = (
     """,
     """
     CREATE TABLE writes(
-        client TEXT NOT NULL, sequence INTEGER NOT NULL CHECK (sequence >= 0),
+        id INTEGER PRIMARY KEY, client TEXT NOT NULL, sequence INTEGER NOT NULL CHECK (sequence >= 0),
         kind TEXT NOT NULL CHECK (kind IN ('add', 'retract')), statistic TEXT NOT NULL,
         events INTEGER NOT NULL CHECK (events >= 1), accepted REAL NOT NULL, of INTEGER,
-        retracted INTEGER NOT NULL DEFAULT 0, payload BLOB, PRIMARY KEY (client, sequence)) STRICT
+        retracted INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 1,
+        UNIQUE (client, sequence)) STRICT
     """,
-    "CREATE INDEX writes_kept ON writes(accepted) WHERE payload IS NOT NULL",
+    "CREATE TABLE payloads(id INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT",
+    "CREATE INDEX writes_kept ON writes(accepted) WHERE kept = 1",
     """
     CREATE INDEX writes_standing ON writes(statistic, accepted)
-        WHERE kind = 'add' AND retracted = 0 AND payload IS NOT NULL
+        WHERE kind = 'add' AND retracted = 0 AND kept = 1
     """,
     """
     CREATE TRIGGER folded BEFORE INSERT ON writes

@@ -1,4 +1,4 @@
-"""Clients of a cluster under test: they write and ask all the time, and keep a record of all that came of it."""
+"""Clients of a cluster under test: they write and ask all the time, and keep a record of what came of it."""
 
 import random
 import threading
@@ -164,7 +164,7 @@ class Load:
             while not self._writing.wait(every * chance.uniform(0.5, 1.5)):
                 events = max(1, round(self._rate * every * chance.uniform(0.5, 1.5)))
                 if sequence % _SURGE_EVERY == _SURGE_EVERY - 1:  # more than the cap lets through at once
-                    events = min(50_000, 20 * events)
+                    events = min(50_000, 10 * events)
                 values = [chance.uniform(0.0, 100.0) + mean % 900.0 for _ in range(events)]
                 body = {"sequence": sequence, "statistic": STATISTIC, "values": values}
                 if not self._acknowledged(connection, record, body, events):

@@ -13,6 +13,9 @@ from convergence_jax.partition.roster import Feature, MomentsSchema
 STATISTIC, FEATURE = "latency", "delay"
 """What a cluster of :func:`prepare` counts: delays from 0 to 1,000."""
 
+SCALE_BITS = 10
+"""A delay has ``2**10`` ticks a unit."""
+
 CONTROL = "control"
 """The client that asks for the status and switches links."""
 
@@ -122,16 +125,15 @@ def prepare(
     names = [f"n{i + 1}" for i in range(nodes)]
     if network is None:
         ports = free_ports(2 * nodes)
-        at = [
-            (f"127.0.0.1:{p}", f"127.0.0.1:{q}") for p, q in zip(ports[::2], ports[1::2], strict=True)
-        ]
+        at = [(f"127.0.0.1:{p}", f"127.0.0.1:{q}") for p, q in zip(ports[::2], ports[1::2], strict=True)]
     else:
         hosts = [network.address(i) for i in range(nodes)]
         at = [(f"{host}:{_PEERS}", f"{host}:{_CLIENTS}") for host in hosts]
+    feature = Feature(name=FEATURE, low=0.0, high=1000.0, scale_bits=SCALE_BITS)
     return write_cluster(
         folder,
         [Place(name, *where) for name, where in zip(names, at, strict=True)],
-        [MomentsSchema(name=STATISTIC, features=[Feature(name=FEATURE, low=0.0, high=1000.0)])],
+        [MomentsSchema(name=STATISTIC, features=[feature])],
         cluster="local",
         rate=rate,
         burst=burst,

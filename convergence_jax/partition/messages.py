@@ -5,10 +5,11 @@ A token is the difference from the newest one of its issuer in the message, so a
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import msgspec
 
-from convergence_jax.partition.row import Conflict, Head, Incarnation, Token
+from convergence_jax.partition.row import Conflict, Head, Incarnation, Natural, Nonce, Token
 
 FORMAT = 1
 """Version of the messages; another one is refused."""
@@ -17,15 +18,15 @@ MAX_BYTES = 32 << 20
 """A longer message is refused unread."""
 
 
-class Key(msgspec.Struct, frozen=True, array_like=True):
+class Key(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """An incarnation and, in `issued`, the token that the message counts its others down from."""
 
     node: str
-    counter: int
-    nonce: int
-    issued: int = 0
+    counter: Natural
+    nonce: Nonce
+    issued: Natural = 0
 
-    @property
+    @cached_property
     def incarnation(self) -> Incarnation:
         """Without the token."""
         return Incarnation(self.node, self.counter, self.nonce)
@@ -49,10 +50,10 @@ class Update(msgspec.Struct, frozen=True, array_like=True):
     signature : bytes
     """
 
-    key: int
-    version: int
-    base: int
-    numbers: tuple[int, int, int, bool, int, int]
+    key: Natural
+    version: Natural
+    base: Natural
+    numbers: tuple[Natural, Natural, Natural, bool, Natural, Natural]
     echoes: bytes
     cells: dict[str, bytes]
     signature: bytes
@@ -80,13 +81,13 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, tag=1, tag_field="wha
     """
 
     format: int
-    roster: int
+    roster: Natural
     salt: bytes
-    token: int
+    token: Natural
     keys: list[Key]
-    versions: list[int]
+    versions: list[Natural]
     prints: bytes
-    conflicts: list[int]
+    conflicts: list[Natural]
 
 
 class News(msgspec.Struct, frozen=True, array_like=True, tag=2, tag_field="what"):
@@ -111,7 +112,7 @@ class News(msgspec.Struct, frozen=True, array_like=True, tag=2, tag_field="what"
     keys: list[Key]
     updates: list[Update]
     conflicts: list[Conflict]
-    wants: list[tuple[int, int]]
+    wants: list[tuple[Natural, Natural]]
     more: bool = False
 
 
@@ -197,36 +198,49 @@ class Dictionary:
         return Update(self._place[key], head.version, base, numbers, stripped, cells, signature)
 
 
+def _numbers(data: bytes) -> list[int]:
+    """What LEB128 numbers, one after the other, say."""
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        if byte < 0x80 and not shift:
+            numbers.append(byte)
+            continue
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number = shift = 0
+        elif shift > 63:
+            break
+    if shift:
+        raise ValueError("malformed: an echo that has no end.")
+    return numbers
+
+
 def read(update: Update, keys: Sequence[Key], digest: bytes) -> Head:
     """The head of a row that was sent, given the digest of its cells.
 
     Raises
     ------
     ValueError
-        If it names a key that the message does not have.
+        If it names a key that the message does not have, or no node would seal such a row.
     """
     if not 0 <= update.key < len(keys):
         raise ValueError("malformed: a row of no key.")
     key = keys[update.key]
     behind, added, removed, final, roster, issued = update.numbers
-    tokens, at = [], 0
-    for other in keys:
-        if at >= len(update.echoes):
-            break
-        number = shift = 0
-        while True:
-            if at >= len(update.echoes) or shift > 63:
-                raise ValueError("malformed: an echo that has no end.")
-            byte = update.echoes[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        if number:
-            tokens.append((other.incarnation, other.issued - number + 1))
-    if at < len(update.echoes):
+    numbers_back = _numbers(update.echoes)
+    if len(numbers_back) > len(keys):
         raise ValueError("malformed: more echoes than keys.")
+    tokens = [
+        (other.incarnation, other.issued - number + 1)
+        for other, number in zip(keys, numbers_back, strict=False)
+        if number
+    ]
+    if len({issuer for issuer, _ in tokens}) < len(tokens):
+        raise ValueError("malformed: two echoes of one incarnation.")
+    if min(key.counter - behind, key.issued - issued, *(token for _, token in tokens)) < 0:
+        raise ValueError("malformed: a number below 0.")
     return Head(
         key.incarnation,
         update.version,

@@ -14,6 +14,7 @@ from convergence_jax.partition.incarnation import last_incarnation, next_incarna
 from convergence_jax.partition.journal import JournalFull, SqliteJournal
 from convergence_jax.partition.links import Links
 from convergence_jax.partition.node_config import NodeConfig, read_roster
+from convergence_jax.partition.node_memory import has_left, keep_rosters, kept_rosters, note_leaving
 from convergence_jax.partition.origin_means import OriginMeans
 from convergence_jax.partition.participant import Clock, Participant
 from convergence_jax.partition.peers import Peers
@@ -52,15 +53,21 @@ class Node:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        roster = read_roster(config)
+        given = read_roster(config)
         credentials = Credentials.load(config.credentials)
         key = SigningKey.load(config.signing_key)
         path = Path(config.data) / JOURNAL
         self.journal = SqliteJournal(path, node=config.name, retention_seconds=config.retention_seconds)
+        *earlier, roster = kept_rosters(Path(config.data), given)
         counter = next_incarnation(last_incarnation(path), time.time())
         note_incarnation(path, counter)
         clock = Clock(boottime, time.time, os.urandom)
-        self.participant = Participant(config.name, roster, self.journal, counter, clock, sign=key.sign)
+        self.participant = Participant(
+            config.name, roster, self.journal, counter, clock, sign=key.sign, earlier=earlier
+        )
+        self.participant.replica.keep_rosters = lambda rosters: keep_rosters(Path(config.data), rosters)
+        self.participant.leaving = has_left(Path(config.data))
+
         self.links = Links()
         self.means = OriginMeans()
         listen = config.listen or roster.roster.by_name[config.name].address
@@ -74,7 +81,11 @@ class Node:
         self._wake = asyncio.Event()
         self._disk = ThreadPoolExecutor(1, "disk")
         self._chance = random.Random(os.urandom(16))
+        self._out_of_reach: set[str] = set()
         self._releases = ReleaseLog(Path(config.data) / RELEASES) if config.allow_faults else None
+        if self._releases:  # the last step before a crash was durable, and may not have come to the log
+            own = self.participant.replica.own.cells
+            self._releases.note(roster.roster, {cell: own.get(cell) for cell in own}, boottime())
 
     async def run(self) -> None:
         """Serve until :meth:`stop`.
@@ -102,6 +113,11 @@ class Node:
             self.journal.close()
             if self._releases:
                 self._releases.close()
+
+    def leave(self) -> None:
+        """Take no more writes, release what waits, and say that nothing follows: for good."""
+        note_leaving(Path(self.config.data))
+        self.participant.leaving = True
 
     def stop(self) -> None:
         """End :meth:`run` soon."""
@@ -172,20 +188,25 @@ class Node:
         try:
             await self.peers.exchange(node, max(1.0, 2 * self.config.round_seconds))
             self.counts["exchanges"] += 1
+            self._out_of_reach.discard(node)
         except RemoteError:
             self.counts["exchanges_failed"] += 1
+            self._out_of_reach.add(node)
 
     async def _datagrams(self) -> None:
-        """Tell a member drawn at random, every round, without asking for an answer."""
+        """Tell one of the members that the last exchange did not reach, every round: it may still hear."""
         while True:
             await asyncio.sleep(self.config.round_seconds * self._chance.uniform(0.9, 1.1))
-            if self.peers.others:
-                await self.peers.send_datagrams(self._chance.choice(self.peers.others))
+            out_of_reach = [node for node in self.peers.others if node in self._out_of_reach]
+            if out_of_reach:
+                await self.peers.send_datagrams(self._chance.choice(out_of_reach))
 
     async def _compactions(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_COMPACTION_SECONDS)
+            windows = (schema.window_seconds or 0.0 for schema in self.participant.replica.roster.statistics)
+            self.journal.retention_seconds = max(self.config.retention_seconds, 2 * max(windows) + 60.0)
             with suppress(JournalFull):
                 await loop.run_in_executor(self._disk, self.journal.compact, time.time())
 

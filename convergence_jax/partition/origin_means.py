@@ -27,6 +27,7 @@ class OriginMeans:
     def __init__(self) -> None:
         self._boundaries: dict[tuple[str, int], Boundary] = {}
         self._seen: dict[tuple[str, int, str], OriginMean] = {}
+        self._read: dict[tuple[str, str], tuple[list[bytes], int, list[int]]] = {}
 
     def interval(
         self, replica: Replica, schema: MomentsSchema, feature: int, origins: list[Origin]
@@ -48,8 +49,8 @@ class OriginMeans:
         means = []
         for origin in counted:
             key = (schema.name, feature, origin.node)
-            count, total = _said(replica, origin.node, schema, feature)
-            means.append(self._seen.get(key, OriginMean()).seen(count, total, boundary))
+            count, totals = self._said(replica, origin.node, schema)
+            means.append(self._seen.get(key, OriginMean()).seen(count, totals[feature], boundary))
             self._seen[key] = means[-1]
         return anytime_mean_interval(means, [origin.unseen for origin in counted], boundary)
 
@@ -62,14 +63,16 @@ class OriginMeans:
                 del self._seen[key]
         return known
 
-
-def _said(replica: Replica, node: str, schema: MomentsSchema, feature: int) -> tuple[int, int]:
-    """Count and sum, in ticks, of all that a node's rows hold of a feature."""
-    count = total = 0
-    for key, row in replica.table.items():
-        data = row.cells.get(schema.name) if key.node == node else b""
-        if data:
-            state = read_state(replica.roster, schema.name, data)
-            count += int(state.count)
-            total += int(digits.to_ints(np.asarray(state.sums)[feature]))
-    return count, total
+    def _said(self, replica: Replica, node: str, schema: MomentsSchema) -> tuple[int, list[int]]:
+        """Count and sums, in ticks, of all that a node's rows hold."""
+        cells = [row.cells.get(schema.name) for key, row in replica.table.items() if key.node == node]
+        known = self._read.get((schema.name, node))
+        if known is None or known[0] != cells:
+            count, totals = 0, [0] * len(schema.features)
+            for data in filter(None, cells):
+                state = read_state(replica.roster, schema.name, data)
+                count += int(state.count)
+                sums = digits.to_ints(np.asarray(state.sums))
+                totals = [total + int(more) for total, more in zip(totals, sums, strict=True)]
+            known = self._read[schema.name, node] = (cells, count, totals)
+        return known[1], known[2]

@@ -5,7 +5,7 @@ out what it says. Nothing in it waits.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,7 @@ class Participant:
     clock : Clock
     sign : callable of bytes to bytes
     verify : callable of (roster, node, body, signature) to bool
+    earlier : sequence of SignedRoster
         As in :class:`~convergence_jax.partition.replica.Replica`.
     """
 
@@ -98,12 +99,13 @@ class Participant:
         *,
         sign: Callable[[bytes], bytes],
         verify: Callable[[Roster, str, bytes, bytes], bool] = Roster.verify,
+        earlier: Sequence[SignedRoster] = (),
     ) -> None:
         self.clock = clock
         self.journal = journal
         self._started = clock.boottime()
         key = Incarnation(name, counter, int.from_bytes(clock.random(8), "little"))
-        self.replica = Replica(roster, key, sign=sign, verify=verify)
+        self.replica = Replica(roster, key, sign=sign, verify=verify, earlier=earlier)
         held = journal.load()
         self.writer = Writer(
             journal,
@@ -116,7 +118,6 @@ class Participant:
         self._heard: set[str] = set()
         self.uncertain = 0
         self.leaving = False
-        self.writer.holding = held.restored
         if held.restored:
             self.replica.publish({}, now=self.now(), added=0, removed=0, frontier=0)
         else:
@@ -202,7 +203,8 @@ class Participant:
         else:
             cells, position = self._merged([row.cells for row in there]), _ALL
         self.uncertain += self.journal.read_back(cells, added, removed, position)
-        self._restored, self.writer.holding = None, False
+        self._restored = None
+        self.leaving |= any(row.head.final for row in there)  # others count on nothing to follow
         self.writer.load(self.journal.load())
         self._publish(cells)
         return cells
@@ -250,28 +252,21 @@ class Participant:
             node == self.name,
         )
 
-    def unseen_about(self, statistic: str, origins: list[Origin]) -> Unseen:
-        """What may be unseen about one agent, by the caps of each member on that and on everything."""
-        total = Unseen(0, 0)
-        for origin in origins:
-            possible = origin.unseen
-            if not origin.excluded and possible.additions != 0:
-                cap = caps.to_count_on(self.replica, origin.node).agents[statistic]
-                about = unseen(cap.burst, cap.rate, origin.age_seconds)
-                if possible.additions is None or (about is not None and about < possible.additions):
-                    possible = Unseen(about, possible.removals)
-            if not origin.excluded:
-                total = total + possible
-        return total
+    def unseen_about(self, statistic: str, origins: list[Origin]) -> list[Unseen]:
+        """What may be unseen about one agent, by each member's caps on that and on everything."""
+        return [self._about(statistic, origin) for origin in origins]
 
-    @staticmethod
-    def unseen_in_all(origins: list[Origin]) -> Unseen:
-        """What may be unseen of all members that count."""
-        total = Unseen(0, 0)
-        for origin in origins:
-            if not origin.excluded:
-                total = total + origin.unseen
-        return total
+    def _about(self, statistic: str, origin: Origin) -> Unseen:
+        possible = origin.unseen
+        if origin.excluded:
+            return Unseen()
+        if possible.additions == 0:
+            return possible
+        cap = caps.to_count_on(self.replica, origin.node).agents[statistic]
+        about = unseen(cap.burst, cap.rate, origin.age_seconds)
+        if about is None or (possible.additions is not None and possible.additions < about):
+            return possible
+        return Unseen(about, possible.removals)
 
     def digest_of_states(self) -> str:
         """As :meth:`~convergence_jax.partition.replica.Replica.digest`."""

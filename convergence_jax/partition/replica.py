@@ -7,7 +7,7 @@ and monotone in what it knows. Whatever is in the table was signed by its writer
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -61,13 +61,15 @@ class Replica:
     Parameters
     ----------
     roster : SignedRoster
-        The first one; later ones are joined.
+        The newest known at the start; later ones are joined.
     key : Incarnation
         Of the own row.
     sign : callable of bytes to bytes
         Signs the own row. A simulation without signatures gives a function that returns nothing.
     verify : callable of (roster, node, body, signature) to bool
         Whether a signature is its node's.
+    earlier : sequence of SignedRoster
+        Older rosters, by version, that members may still go by.
     """
 
     def __init__(
@@ -77,9 +79,12 @@ class Replica:
         *,
         sign: Callable[[bytes], bytes],
         verify: Callable[[Roster, str, bytes, bytes], bool] = Roster.verify,
+        earlier: Sequence[SignedRoster] = (),
     ) -> None:
         self.key = key
-        self.rosters = [roster]
+        self.rosters = [*earlier, roster]
+        self.keep_rosters: Callable[[list[SignedRoster]], None] = lambda rosters: None
+        """Called with all rosters before a new one is gone by, to make them durable."""
         self.table: dict[Incarnation, Row] = {}
         self.conflicts: dict[Incarnation, Conflict] = {}
         self.tokens: dict[str, Token] = {}
@@ -132,7 +137,7 @@ class Replica:
         patch = cells.patch(changes)
         cells.apply(patch, version)
         frontier = self.key.counter if frontier is None else frontier
-        echoes = tuple(sorted(token for node, token in self.tokens.items() if node in self.roster.by_name))
+        echoes = tuple(sorted(token for node, token in self.tokens.items() if node in self.roster.live))
         roster = self.roster.version
         head = Head(self.key, version, frontier, added, removed, final, roster, now, echoes, cells.digest)
         self._put(head, b"", cells, row, patch.changes)
@@ -160,11 +165,13 @@ class Replica:
             self.refused["roster"] += 1
         if verdict != "news":
             return False
+        self.keep_rosters([*self.rosters, other])
         self.rosters.append(other)
         for key in [*self.table, *self.conflicts]:
             if not self._may_hold(key):
                 self.table.pop(key, None)
                 self.conflicts.pop(key, None)
+                self.wanted_whole.discard(key)
         self._totals.clear()
         return True
 
@@ -212,8 +219,9 @@ class Replica:
         have = row.head.version if row else 0
         if update.version < have or update.version < 1:
             return False
-        if update.base > have or (update.base and row is None):
-            self.wanted_whole.add(key)
+        if update.base > have:
+            if row:  # else the next digest asks for all of it anyway
+                self.wanted_whole.add(key)
             return False
         cells = row.cells if row else Cells()
         patch = cells.patch(update.cells, whole=update.base == 0)
@@ -251,6 +259,7 @@ class Replica:
         self.table[head.key] = row
         absorbed = [k for k in self.table if k.node == head.key.node and k.counter < head.frontier]
         for key in absorbed:
+            self.wanted_whole.discard(key)
             for name in self.table.pop(key).cells:
                 self._totals.pop(name, None)
         for name in changes:

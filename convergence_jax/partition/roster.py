@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from convergence_jax.errors import InputError
+from convergence_jax.exact.constants import SCALE_LIMIT
 from convergence_jax.exact.fixed_point import FixedPoint
 from convergence_jax.statistics.log_evidence import LogEvidence
 from convergence_jax.statistics.moments import Moments
@@ -256,7 +257,7 @@ def decode(data: bytes, where: str = "roster") -> SignedRoster:
     """
     try:
         signed = msgspec.json.decode(data, type=SignedRoster)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{where}: {error}; give a roster as `convergence cluster` writes it.") from None
     check(signed.roster, where)
     return signed
@@ -278,6 +279,8 @@ def check(roster: Roster, where: str = "roster") -> None:
                 refuse(f"{kind}[{i}].name", f"{name!r} is there twice")
     if not roster.members or not roster.statistics:
         refuse("members" if not roster.members else "statistics", "is empty; at least one is needed")
+    if not 1 <= roster.version < 1 << 62:
+        refuse("version", "must be from 1 to below 2**62")
     if not 0.0 <= roster.drift_ppm < 1e5:
         refuse("drift_ppm", "must be from 0 to below 100000")
     for i, member in enumerate(roster.members):
@@ -303,6 +306,9 @@ def _check_schema(schema: Schema, path: str, refuse: Any) -> None:
         ranges = [(f"{path}.features[{i}]", feature) for i, feature in enumerate(schema.features)]
         if not ranges:
             refuse(f"{path}.features", "is empty; at least one is needed")
+        for where, feature in ranges:
+            if abs(feature.scale_bits) > SCALE_LIMIT:
+                refuse(f"{where}.scale_bits", f"must be at most {SCALE_LIMIT} in magnitude")
     elif not (0.0 <= schema.agent_rate < 1e12 and 1.0 <= schema.agent_burst < 1e12):
         refuse(f"{path}.agent_burst", "must be at least 1, and agent_rate at least 0")
     for where, item in ranges:

@@ -6,14 +6,20 @@ differ under one version are a :class:`Conflict`, which takes the place of the r
 """
 
 from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import msgspec
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+"""A number from a peer: differences of two still fit what is signed."""
+
+Nonce = Annotated[int, msgspec.Meta(ge=0)]
+"""64 bits without sign."""
 
 _DOMAIN = "convergence row 1"
 
 
-@dataclass(frozen=True, order=True)
-class Incarnation:
+class Incarnation(NamedTuple):
     """One run of a node.
 
     Attributes
@@ -91,10 +97,9 @@ class Head:
         return self.frontier == self.key.counter
 
 
-_Key = tuple[str, int, int]
-_Body = tuple[
-    str, str, _Key, tuple[int, int, int, int, bool, int, int], list[tuple[str, int, int, int]], bytes
-]
+_Key = tuple[str, Natural, Nonce]
+_Numbers = tuple[Natural, Natural, Natural, Natural, bool, Natural, Natural]
+_Body = tuple[str, str, _Key, _Numbers, list[tuple[str, Natural, Nonce, Natural]], bytes]
 
 
 def parse(body: bytes, cluster: str) -> Head:

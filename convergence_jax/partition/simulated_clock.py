@@ -24,27 +24,31 @@ class SimulatedClock:
         What its wall clock shows at true time 0, in seconds.
     chance : random.Random
         Where its random bytes come from.
+
+    Attributes
+    ----------
+    drift : int
     """
 
     def __init__(
         self, true: Callable[[], int], drift: int, offset: int, epoch: float, chance: random.Random
     ) -> None:
         self._true, self._chance, self._epoch = true, chance, epoch
-        self._drift, self._since, self._shown = drift, 0, offset
+        self.drift, self._since, self._shown = drift, 0, offset
 
     def boottime(self) -> int:
         """Nanoseconds since the machine started."""
         gone = self._true() - self._since
-        return self._shown + gone + gone * self._drift // PARTS
+        return self._shown + gone + gone * self.drift // PARTS
 
     def wall(self) -> float:
         """Seconds since the epoch."""
         gone = self._true()
-        return self._epoch + (gone + gone * self._drift // PARTS) * 1e-9
+        return self._epoch + (gone + gone * self.drift // PARTS) * 1e-9
 
     def reboot(self, drift: int) -> None:
         """Start the machine again: its boot-time clock from 0, at another pace."""
-        self._drift, self._since, self._shown = drift, self._true(), 0
+        self.drift, self._since, self._shown = drift, self._true(), 0
 
     @property
     def clock(self) -> Clock:

@@ -122,24 +122,30 @@ class SimulatedDisk:
         if commit is not None:
             self._apply(commit)
 
-    def crash(self, chance: random.Random) -> str:
-        """Lose power: what becomes of the cache, in a word."""
+    @property
+    def cached(self) -> Commit | None:
+        """What was written and not synced."""
+        return self._cached
+
+    def crash(self, chance: random.Random) -> bool:
+        """Lose power: whether what was in the cache is there afterwards, whole."""
         commit, self._cached = self._cached, None
         if commit is None:
-            return "nothing"
+            return False
         record = msgspec.msgpack.encode(commit)
         record += zlib.crc32(record).to_bytes(4, "little")
         fate = chance.choice(("kept", "lost", "torn"))
         if fate == "torn":
             at = chance.randrange(len(record))
             record = record[:at] + (bytes(len(record) - at) if chance.random() < 0.5 else b"")
-        self._recover(b"" if fate == "lost" else record)
-        return fate
+        return self._recover(b"" if fate == "lost" else record)
 
-    def _recover(self, record: bytes) -> None:
+    def _recover(self, record: bytes) -> bool:
         body, checksum = record[:-4], record[-4:]
-        if body and zlib.crc32(body).to_bytes(4, "little") == checksum:
+        whole = bool(body) and zlib.crc32(body).to_bytes(4, "little") == checksum
+        if whole:
             self._apply(msgspec.msgpack.decode(body, type=Commit))
+        return whole
 
     def _apply(self, commit: Commit) -> None:
         for write in commit.writes:

@@ -51,22 +51,29 @@ class SimulatedNetwork:
     after : callable of (int, callable)
         Does something in so many nanoseconds.
     weather : Weather
+    sent : callable of bytes
+        Hears of every message.
     """
 
     def __init__(
-        self, chance: random.Random, after: Callable[[int, Callable[[], None]], None], weather: Weather
+        self,
+        chance: random.Random,
+        after: Callable[[int, Callable[[], None]], None],
+        weather: Weather,
+        sent: Callable[[bytes], object],
     ) -> None:
         self.weather = weather
         self.cut: set[tuple[str, str]] = set()
         self.bytes: Counter[str] = Counter()
         self.messages = 0
-        self._chance, self._after = chance, after
+        self._chance, self._after, self._sent = chance, after, sent
         self._gone: Counter[str] = Counter()
 
     def send(self, source: str, target: str, data: bytes, receive: Callable[[bytes], None]) -> None:
         """Take a message; `receive` gets it as often as it arrives, unless the link is cut now."""
         self.bytes[source] += len(data)
         self.messages += 1
+        self._sent(data)
         if (source, target) in self.cut:
             return
         sent = self._gone[source]

@@ -1,20 +1,20 @@
 """`Writer`: what clients send, from the door to the row, each event counted once and within the caps.
 
 A step is staged in memory, made durable by the journal as one commit, and only then acknowledged and shown.
-Nothing is refused for being too much: what the caps do not allow yet waits, in the journal, in order. An
-agent that is over its own cap waits apart and holds up nobody else.
+Nothing is refused for being too much: what the caps do not allow yet waits, in the journal
+(:class:`~convergence_jax.partition.backlog.Backlog`).
 """
 
-from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from convergence_jax.partition.backlog import Backlog, Part
 from convergence_jax.partition.caps import Caps
 from convergence_jax.partition.content import read_state
 from convergence_jax.partition.encoding import encode
-from convergence_jax.partition.observations import Batch, Payload, batches, lift_all, pack, unpack
+from convergence_jax.partition.observations import Batch, Payload, batches, lift_all, unpack
 from convergence_jax.partition.records import (
     ADD,
     RETRACT,
@@ -22,11 +22,9 @@ from convergence_jax.partition.records import (
     Journal,
     Sequences,
     Snapshot,
-    Waiting,
     Write,
 )
 from convergence_jax.partition.roster import Roster
-from convergence_jax.partition.token_bucket import AgentBuckets, TokenBucket
 
 _EXPIRED_AT_ONCE = 100
 """Writes that a window takes back in one step, at most."""
@@ -76,24 +74,6 @@ class Outcome:
 
 
 @dataclass
-class Part:
-    """Observations of one cell that came in one write and were not released yet."""
-
-    position: int
-    client: str
-    sequence: int
-    kind: str
-    statistic: str
-    batch: Batch
-    journaled: bool = False
-
-    @property
-    def write(self) -> tuple[str, int]:
-        """The write that added them."""
-        return self.client, self.sequence
-
-
-@dataclass
 class Step:
     """A step on its way to the disk."""
 
@@ -103,7 +83,7 @@ class Step:
 
 
 class Writer:
-    """Queues, token buckets and the journal of one node.
+    """What a node accepted, its backlog and its journal.
 
     Parameters
     ----------
@@ -128,46 +108,30 @@ class Writer:
     ) -> None:
         self.journal = journal
         self._roster, self._cell = roster, cell
-        self._started = now
+        self._started: int | None = now
         self._caps: Caps | None = None
         self._pending: list[tuple[Request, Callable[[Outcome], None]]] = []
         self._expired_at = -float("inf")
-        self.holding = False
         self.load(held)
 
     def load(self, held: Snapshot) -> None:
         """Start from what is durable."""
         self.added, self.removed, self._position = held.added, held.removed, held.position
         self.acknowledged = dict(held.acknowledged)
-        self._additions: deque[Part] = deque()
-        self._removals: deque[Part] = deque()
-        self._deferred: dict[tuple[str, str], deque[Part]] = {}
-        self._unreleased: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._backlog = Backlog()
+        self._backlog.holding = held.restored
         for item in held.waiting:
             schema = self._roster().schemas.get(item.statistic)
             if schema is not None:
                 batch = unpack(schema, item.cell, item.values)
                 name = (item.client, item.sequence, item.kind, item.statistic)
-                self._enqueue(Part(item.position, *name, batch, journaled=True))
-        self._backlog = sum(len(part.batch) for part in self._parts(ADD))
-        self._backlog_removals = sum(len(part.batch) for part in self._removals)
-
-    def _parts(self, kind: str) -> list[Part]:
-        if kind == RETRACT:
-            return list(self._removals)
-        return [*self._additions, *(part for parts in self._deferred.values() for part in parts)]
-
-    def _enqueue(self, part: Part) -> None:
-        if part.kind == ADD:
-            self._unreleased[part.write] += 1
-            self._additions.append(part)
-        else:
-            self._removals.append(part)
+                self._backlog.put(Part(item.position, *name, batch, journaled=True))
+        self._caps = None
 
     @property
     def backlog(self) -> tuple[int, int]:
         """Observations accepted but not released yet, to add and to take back."""
-        return self._backlog, self._backlog_removals
+        return self._backlog.additions, self._backlog.removals
 
     @property
     def idle(self) -> bool:
@@ -196,7 +160,6 @@ class Writer:
         acknowledged: dict[str, Sequences] = {}
         staged: dict[tuple[str, int], Write] = {}
         retracted: list[tuple[str, int]] = []
-        first = self._position
         for request, done in pending:
             known = acknowledged.get(request.client) or self.acknowledged.get(request.client, Sequences())
             if request.sequence in known:
@@ -208,23 +171,15 @@ class Writer:
                 acknowledged[request.client] = known.add(request.sequence)
             outcomes.append((done, outcome))
         self._expire(wall, staged, retracted)
-        finished: list[int] = []
-        touched: dict[int, Part] = {}
-        added = self._release_additions(now, finished, touched)
-        removed = self._release_removals(now, finished, touched)
+        added, removed = self._backlog.release_additions(now), self._backlog.release_removals(now)
         cells = self._merge(added, removed)
-        for part in [*self._additions, *self._removals]:
-            if part.position >= first:
-                touched[part.position] = part
-        for parts in self._deferred.values():
-            touched.update({part.position: part for part in parts if part.position >= first})
-        waiting = tuple(self._waiting(touched[position]) for position in sorted(touched))
+        waiting, finished = self._backlog.changes()
         self._added = self.added + sum(len(batch) for _, batch in added)
         self._removed = self.removed + sum(len(batch) for _, batch in removed)
         commit = Commit(
             writes=tuple(staged.values()),
             waiting=waiting,
-            finished=tuple(finished),
+            finished=finished,
             cells=cells,
             retracted=tuple(retracted),
             added=self._added,
@@ -246,19 +201,17 @@ class Writer:
 
     def abort(self, step: Step, reason: str) -> None:
         """The step did not happen: forget it, and refuse its requests."""
-        self._caps = None  # empty buckets: what was taken for the step is gone
         self.load(self.journal.load())
-        for done, outcome in step.outcomes:
-            done(outcome if outcome.duplicate else Outcome(refused=reason))
+        for done, _ in step.outcomes:  # a retry too: what it repeats may be in this very step
+            done(Outcome(refused=reason))
 
     def _keep_to(self, caps: Caps, now: int) -> None:
         if caps == self._caps:
             return
-        started = now if self._caps is not None else self._started
         self._caps = caps
-        self._bucket = TokenBucket(caps.additions.rate, caps.additions.burst, started)
-        self._removal_bucket = TokenBucket(caps.removals.rate, caps.removals.burst, started)
-        self._agents = {name: AgentBuckets(cap.rate, cap.burst, started) for name, cap in caps.agents.items()}
+        # Empty now, whatever was in them: nothing is earned by a change, or by a step that failed.
+        self._backlog.fill(caps, now if self._started is None else self._started)
+        self._started = None
 
     def _accept(
         self,
@@ -312,12 +265,8 @@ class Writer:
             self._add_part(write.client, write.sequence, RETRACT, write.statistic, batch)
 
     def _add_part(self, client: str, sequence: int, kind: str, statistic: str, batch: Batch) -> None:
-        self._enqueue(Part(self._position, client, sequence, kind, statistic, batch))
+        self._backlog.put(Part(self._position, client, sequence, kind, statistic, batch))
         self._position += 1
-        if kind == ADD:
-            self._backlog += len(batch)
-        else:
-            self._backlog_removals += len(batch)
 
     def _expire(
         self, wall: float, staged: dict[tuple[str, int], Write], retracted: list[tuple[str, int]]
@@ -335,82 +284,6 @@ class Writer:
                         self._take_back(write)
         self._expired_at = -float("inf") if more else wall
 
-    def _release_additions(
-        self, now: int, finished: list[int], touched: dict[int, Part]
-    ) -> list[tuple[str, Batch]]:
-        if self.holding:
-            return []
-        released: list[tuple[str, Batch]] = []
-        budget = room = self._bucket.available(now)
-        for agent in list(self._deferred):
-            queue = self._deferred[agent]
-            while queue and budget and (count := self._allowed(queue[0], budget, now)):
-                budget -= count
-                released.append(self._take(queue[0], count, finished, touched))
-                if not len(queue[0].batch):
-                    queue.popleft()
-                else:
-                    break
-            if not queue:
-                del self._deferred[agent]
-        while budget and self._additions:
-            part = self._additions[0]
-            agent = (part.statistic, part.batch.agent or "")
-            count = 0 if agent in self._deferred else self._allowed(part, budget, now)
-            if count:
-                budget -= count
-                released.append(self._take(part, count, finished, touched))
-            if not len(part.batch):
-                self._additions.popleft()
-            elif budget:  # the agent's own cap holds it back
-                self._deferred.setdefault(agent, deque()).append(self._additions.popleft())
-        self._bucket.take(room - budget, now)
-        self._backlog -= room - budget
-        return released
-
-    def _allowed(self, part: Part, budget: int, now: int) -> int:
-        wanted = min(len(part.batch), budget)
-        if part.batch.agent is None:
-            return wanted
-        return self._agents[part.statistic].take(part.batch.agent, wanted, now)
-
-    def _release_removals(
-        self, now: int, finished: list[int], touched: dict[int, Part]
-    ) -> list[tuple[str, Batch]]:
-        released: list[tuple[str, Batch]] = []
-        budget = room = self._removal_bucket.available(now)
-        kept: deque[Part] = deque()
-        while budget and self._removals:
-            part = self._removals.popleft()
-            if self._unreleased.get(part.write):  # not before the whole write was added
-                kept.append(part)
-                continue
-            count = min(len(part.batch), budget)
-            budget -= count
-            released.append(self._take(part, count, finished, touched))
-            if len(part.batch):
-                kept.append(part)
-        self._removals = kept + self._removals
-        self._removal_bucket.take(room - budget, now)
-        self._backlog_removals -= room - budget
-        return released
-
-    def _take(
-        self, part: Part, count: int, finished: list[int], touched: dict[int, Part]
-    ) -> tuple[str, Batch]:
-        taken, part.batch = part.batch.split(count)
-        if len(part.batch):
-            touched[part.position] = part
-        else:
-            touched.pop(part.position, None)
-            if part.journaled:
-                finished.append(part.position)
-            if part.kind == ADD:
-                self._unreleased[part.write] -= 1
-                if not self._unreleased[part.write]:
-                    del self._unreleased[part.write]
-        return part.statistic, taken
-
     def _merge(self, added: list[tuple[str, Batch]], removed: list[tuple[str, Batch]]) -> dict[str, bytes]:
         roster = self._roster()
         changed: dict[str, bytes] = {}
@@ -425,17 +298,3 @@ class Writer:
                     after = encode(getattr(schema.statistic, verb)(before, state))
                     changed[cell] = b"" if after == empty else after
         return changed
-
-    def _waiting(self, part: Part) -> Waiting:
-        part.journaled = True
-        batch = part.batch
-        return Waiting(
-            part.position,
-            part.client,
-            part.sequence,
-            part.kind,
-            part.statistic,
-            batch.cell,
-            pack(batch),
-            len(batch),
-        )

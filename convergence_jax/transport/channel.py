@@ -265,7 +265,7 @@ class Client:
             raise RemoteError(f"{self._label}: {method}: {code}: {detail}") from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._closed or (task is not None and task.cancelling()):
+            if task is not None and task.cancelling():
                 raise  # the caller was cancelled, not the call
             raise RemoteError(f"{self._label}: {method}: the client is closed") from None
         self.traffic.received += len(response)
