@@ -89,14 +89,14 @@ def test_what_a_stream_holds_is_released_whether_it_was_begun_or_refused(streams
 
     async def main():
         limits = Limits(streams=streams, write_seconds=0.1)
-        async with HttpServer({("GET", "/parts"): give}, token=TOKEN, limits=limits) as server:
-            async with Raw.to(await server.start(LOCAL), buffer=4096) as raw:
-                raw.get("/parts")
-                code, _, _ = await raw.answer()
-                assert code == (200 if streams else 503)
-                async with asyncio.timeout(5):
-                    while not closed:
-                        await asyncio.sleep(0.01)
+        server = HttpServer({("GET", "/parts"): give}, token=TOKEN, limits=limits)
+        async with server, Raw.to(await server.start(LOCAL), buffer=4096) as raw:
+            raw.get("/parts")
+            code, _, _ = await raw.answer()
+            assert code == (200 if streams else 503)
+            async with asyncio.timeout(5):
+                while not closed:
+                    await asyncio.sleep(0.01)
 
     asyncio.run(main())
     assert len(closed) == 1
