@@ -17,7 +17,7 @@ import numpy as np
 from convergence_jax.consensus.bounds import check_liars
 from convergence_jax.errors import InputError, StaleError, closest
 from convergence_jax.exact import digits
-from convergence_jax.exact.constants import FLOAT64, WINDOW
+from convergence_jax.partition.content import evidence_total
 from convergence_jax.partition.covariance_interval import covariance_interval, variance_interval
 from convergence_jax.partition.interval import (
     Interval,
@@ -269,7 +269,7 @@ def _log_odds(
     for cell in replica.cells_about(schema.name, query.agent):
         state = replica.total(cell)
         count += int(state.count)
-        said.append(_exact(state))
+        said.append(evidence_total(state))
     total = sum(said, Fraction(0))
     value = float(total + Fraction(query.prior))
     low, high, prior = schema.low, schema.high, query.prior
@@ -281,12 +281,6 @@ def _log_odds(
     except ValueError as error:
         raise InputError(str(error)) from None
     return value, count, lambda possible: liars_interval(said, liars, prior, low, high, possible)
-
-
-def _exact(state: Any) -> Fraction:
-    """A sum of evidence, in natural logarithms."""
-    window, outside = (int(digits.to_ints(np.asarray(part))) for part in (state.window, state.outside))
-    return window * Fraction(2) ** WINDOW.lsb + outside * Fraction(2) ** FLOAT64.lsb
 
 
 def _or_none(value: float) -> float | None:

@@ -60,11 +60,11 @@ class Boundary:
 
     These lines hold all at once, from every `n`, for every `s` of a geometric series, for ``1 - x`` as well
     and for every origin, if the `w` add up to `alpha`. Half of an origin's part goes to ``n = 0``, the rest
-    to later `n` in proportion to ``1 / log(n + 1) - 1 / log(n + 2)``. Lines from the latest `n` are what
-    makes few unseen values after many seen ones cost little. The lines are those of Bernoulli variables, the
-    widest that have a given mean (as for the boundaries of Howard, Ramdas, McAuliffe and Sekhon, 2021):
-    unlike a mixture with normal weights (Robbins, 1970), they close in where the mean is near an end of the
-    range.
+    to later `n` in proportion to ``1 / log(n + 1) - 1 / log(n + 2)``. The first bound the origin's mean, and
+    those from the last `n` what follows it: few unseen values cost little however many were seen. The lines
+    are those of Bernoulli variables, the widest that have a given mean (as for the boundaries of Howard,
+    Ramdas, McAuliffe and Sekhon, 2021): unlike a mixture with normal weights (Robbins, 1970), they close in
+    where the mean is near an end of the range.
     """
 
     span: Span
@@ -214,8 +214,7 @@ def _largest_mean(
 ) -> float:
     """Upper bound, in units of the range, from what is here, what is not, and the largest means."""
     slopes = np.log1p(p[:, None] * _GROWTH) / _SLOPES
-    from_start = boundary.from_start + n[:, None] * slopes - here[:, None]
-    intercepts = np.minimum(boundary.from_later(np.maximum(n, 1.0)), from_start)
+    intercepts = boundary.from_later(np.maximum(n, 1.0))
     pieces = max(1, math.ceil(math.log2(max(2.0, most.max()))))
     edges = most[:, None] * 2.0 ** -np.arange(pieces, -1.0, -1.0)
     first, last = np.where(np.arange(pieces) > 0, edges[:, :-1], 0.0), edges[:, 1:]

@@ -42,7 +42,7 @@ class Backlog:
     additions, removals : int
         Observations that wait.
     holding : bool
-        While true, nothing is added.
+        While true, nothing is added or taken back.
     """
 
     def __init__(self) -> None:
@@ -114,6 +114,8 @@ class Backlog:
 
     def release_removals(self, now: int) -> Released:
         """As many as the caps allow, of writes that were added in full."""
+        if self.holding:
+            return []
         released: Released = []
         budget = room = self._removal_bucket.available(now)
         kept: deque[Part] = deque()

@@ -56,11 +56,11 @@ def _since(rosters: Sequence[SignedRoster], version: int) -> list[Roster]:
     return later or [rosters[-1].roster]
 
 
-def _of(rosters: list[Roster], node: str, choose: Callable[[list[float]], float]) -> Caps:
+def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
     members = [roster.by_name[node] for roster in rosters if node in roster.by_name]
 
     def cap(rates: list[float], bursts: list[float]) -> Cap:
-        return Cap(Fraction(choose(rates)), Fraction(choose(bursts)))
+        return Cap(Fraction(choose(rates, default=0.0)), Fraction(choose(bursts, default=0.0)))
 
     agents = {}
     for name, schema in rosters[-1].schemas.items():

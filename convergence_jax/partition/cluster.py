@@ -13,6 +13,7 @@ from typing import Any
 from convergence_jax.errors import InputError, RemoteError
 from convergence_jax.partition.cluster_files import ClusterFiles
 from convergence_jax.partition.local_cluster import CONTROL, Network
+from convergence_jax.partition.node import boottime
 from convergence_jax.transport.http_client import HttpClient
 
 LOG = "node.log"
@@ -49,6 +50,8 @@ class Cluster:
         self.places = {place.name: place for place in files.places}
         self.names = list(self.places)
         self.cuts: frozenset[Link] = frozenset()
+        self.history: list[tuple[int, int]] = []
+        """When links were switched, in nanoseconds of the nodes' clock, and how many have been cut since."""
         self._switched: dict[str, tuple[list[str], list[str]]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._controls: dict[str, HttpClient] = {}
@@ -229,6 +232,7 @@ class Cluster:
             else:
                 self.network.heal()
         self._switch()
+        self.history.append((boottime(), len(self.cuts)))
 
     def _switch(self) -> None:
         """Tell each node that answers which of its links are cut, unless it knows."""

@@ -39,8 +39,8 @@ def variance_interval(n: int, total: int, squares: int, span: Span, unseen: Unse
     at most ``(Q + n z**2 + M max((high - z)**2, (low - z)**2)) / (n + M - R - 1)``, and the `z` that makes it
     least is known in closed form; with `R` of 0 that is the extreme over any number of truths at `high` and
     the rest of the `M` at `low`. Below, at ``z = mean``: with `r` taken away, ``(N - 1) V`` is at least
-    ``Q - max(low**2, high**2) n r / (n - r)``, whose quotient by ``n - r + M - 1`` is least at ``r = 0`` or
-    ``r = R``.
+    ``Q - max(low**2, high**2) n r / (n - r)``, whose quotient by ``n - r + M - 1`` is least at ``r = R``,
+    since `Q` is at most ``n max(low**2, high**2)``.
     """
     span.check(n, total)
     largest = _largest(n, span, span, unseen)
@@ -57,12 +57,9 @@ def variance_interval(n: int, total: int, squares: int, span: Span, unseen: Unse
     upper /= (n + additions - removals - 1) * n**2
     if additions and 4 * upper > span.width**2:  # then fewer than `M` more may give a larger one
         upper = largest
-    least = n * scatter - Fraction(n * removals, n - removals) * max(low * low, high * high)
-    lower = min(
-        Fraction(n * scatter, n + additions - 1),
-        max(least, Fraction(0)) / (n + additions - removals - 1),
-    )
-    return _scaled(lower / n**2, upper, span, span)
+    lower = n * scatter - Fraction(n * removals, n - removals) * max(low * low, high * high)
+    lower = max(lower, Fraction(0)) / ((n + additions - removals - 1) * n**2)
+    return _scaled(lower, upper, span, span)
 
 
 def covariance_interval(
@@ -116,8 +113,9 @@ def covariance_interval(
     With up to `R` taken away: none of the products added is above ``max(a c, b d)``, and ``-N mean(x) mean(y)
     <= N k``, where `k` follows from :func:`~convergence_jax.partition.interval.mean_interval`. Those taken
     away have a product of at least ``b c`` or ``a d``; as all visible `x` lie above `a` with the mean 0, at
-    most ``-n a / (b - a)`` of them count as being at `b`, and so on for each side. ``f <= t (N - 1)`` holds
-    from the root of a function of `t` that falls and is linear in three pieces.
+    most ``-n a / (b - a)`` of them count as being at `b`, and so on for each side. So ``f - t (N - 1)`` is at
+    most a sum of terms that are linear in `t`, or that and 0 if it is larger; the root is the largest of the
+    four that come of leaving out what is 0.
 
     No sample covariance of `N` values in the ranges is above ``floor(N / 2) ceil(N / 2) / (N (N - 1))`` of
     the product of their widths, which does not grow with `N` (Popoviciu, 1935, for variances).
@@ -211,12 +209,11 @@ def _with_removals(
         number = min(most, room)
         taken, room = taken - product * number, room - number
     fixed, largest = scatter + n * k + taken, max(a * c, b * d) + k
-    t = (fixed + additions * largest) / Fraction(n - 1 + additions)
-    if t > k:
-        t = (fixed + additions * largest - removals * k) / Fraction(n - 1 + additions - removals)
-    if t > largest:
-        t = (fixed - removals * k) / Fraction(n - 1 - removals)
-    return t
+    return max(
+        (fixed + added * largest - lost * k) / Fraction(n - 1 + added - lost)
+        for added in (0, additions)
+        for lost in (0, removals)
+    )
 
 
 def _clip(value: Fraction, most: int) -> Fraction:

@@ -5,14 +5,17 @@ side wants, and the news wanted. Every leg may be lost, repeated, late or out of
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from convergence_jax.partition import messages
-from convergence_jax.partition.messages import FORMAT, Dictionary, Digest, Key, News
+from convergence_jax.partition.messages import FORMAT, Dictionary, Digest, Key, News, Update
 from convergence_jax.partition.replica import Replica, Row
 from convergence_jax.partition.roster import decode as decode_roster
 from convergence_jax.partition.roster import encode as encode_roster
 from convergence_jax.partition.row import Conflict, Incarnation
+
+Item = TypeVar("Item")
 
 _ROOM = 256
 """Bytes of a message that its updates leave to the rest."""
@@ -62,7 +65,9 @@ def answer(replica: Replica, theirs: Digest, limit: int = messages.MAX_BYTES) ->
     proofs = [proof for key, proof in replica.conflicts.items() if key not in in_conflict]
     unknown = in_conflict - set(replica.conflicts)
     wanted += [(key, 0) for key in sorted(unknown)]
-    roster = encode_roster(replica.rosters[-1]) if replica.roster.version > theirs.roster else b""
+    # The next one and not the newest: each is signed by the authority that the one before it names.
+    later = (known for known in replica.rosters if known.roster.version > theirs.roster)
+    roster = next(map(encode_roster, later), b"")
     return _news(replica, lacking, limit, wanted=wanted, conflicts=proofs, roster=roster)
 
 
@@ -130,24 +135,53 @@ def _news(
     conflicts: Iterable[Conflict] = (),
     roster: bytes = b"",
 ) -> News:
-    wanted, proofs = list(wanted), list(conflicts)
+    if len(roster) > limit // 2:  # a datagram has room for rows alone
+        roster = b""
+    room = limit - _ROOM - len(roster)
+    proofs, room = _fitting(conflicts, lambda proof: len(proof.first) + len(proof.second) + 140, room)
+    asked, room = _fitting(wanted, lambda pair: _key_size(pair[0]) + 10, room)
     order = sorted(lacking, key=lambda pair: _importance(replica.table[pair[0]], pair[1]), reverse=True)
-    rows = [replica.table[key] for key, _ in order]
-    tokens = [token for row in rows for token in ((row.head.key, row.head.issued), *row.head.echoes)]
-    dictionary = Dictionary([*tokens, *((key, 0) for key, _ in wanted)])
-    keys = dictionary.keys
-    room = (
-        limit - _ROOM - len(roster) - 30 * len(keys) - sum(len(p.first) + len(p.second) + 140 for p in proofs)
-    )
-    updates = []
-    for row, (_, base) in zip(rows, order, strict=True):
-        update = dictionary.update(row.head, base, row.cells.since(base), replica.signature(row))
-        room -= len(messages.encode_update(update))
-        if room < 0:
-            break
-        updates.append(update)
-    wants = [(dictionary.place(key), version) for key, version in wanted]
-    return News(FORMAT, roster, keys, updates, proofs, wants, len(updates) < len(rows))
+    rows = [(replica.table[key], base, replica.table[key].cells.since(base)) for key, base in order]
+
+    def written(rows: Sequence[tuple[Row, int, dict[str, bytes]]]) -> tuple[Dictionary, list[Update]]:
+        tokens = [
+            token for row, _, _ in rows for token in ((row.head.key, row.head.issued), *row.head.echoes)
+        ]
+        dictionary = Dictionary([*tokens, *((key, 0) for key, _ in asked)])
+        return dictionary, [
+            dictionary.update(row.head, base, cells, replica.signature(row)) for row, base, cells in rows
+        ]
+
+    dictionary, updates = written(rows)
+    sizes = [len(messages.encode_update(update)) for update in updates]
+    named = {key for key, _ in asked}
+    if sum(sizes) + sum(map(_key_size, dictionary.issuers - named)) > room:
+        chosen = []
+        for row, size in zip(rows, sizes, strict=True):  # beside fewer others it is no larger
+            head = row[0].head
+            issuers = {head.key, *(issuer for issuer, _ in head.echoes)} - named
+            size += sum(map(_key_size, issuers))
+            if size <= room:
+                room -= size
+                named |= issuers
+                chosen.append(row)
+        dictionary, updates = written(chosen)
+    wants = [(dictionary.place(key), version) for key, version in asked]
+    return News(FORMAT, roster, dictionary.keys, updates, proofs, wants, len(updates) < len(rows))
+
+
+def _fitting(items: Iterable[Item], size: Callable[[Item], int], room: int) -> tuple[list[Item], int]:
+    """The first items that together take no more than half the room, and the room that they leave."""
+    found, left = [], room
+    for item in items:
+        if left - size(item) >= room // 2:
+            left -= size(item)
+            found.append(item)
+    return found, left
+
+
+def _key_size(key: Incarnation) -> int:
+    return len(key.node.encode()) + 30
 
 
 def _importance(row: Row, version: int) -> tuple[int, int]:

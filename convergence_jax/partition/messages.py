@@ -4,7 +4,7 @@ Names, counters and nonces of incarnations come once a message, in its `keys`; r
 A token is the difference from the newest one of its issuer in the message, so an echo takes a byte or two.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cached_property
 
 import msgspec
@@ -170,6 +170,11 @@ class Dictionary:
     def keys(self) -> list[Key]:
         """As they are sent."""
         return [Key(i.node, i.counter, i.nonce, issued) for i, issued in self._newest.items()]
+
+    @property
+    def issuers(self) -> Set[Incarnation]:
+        """The keys, without their tokens."""
+        return self._place.keys()
 
     def place(self, key: Incarnation) -> int:
         """Where a key is in the message."""

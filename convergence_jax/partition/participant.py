@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convergence_jax.errors import InputError
 from convergence_jax.partition import caps, gossip
 from convergence_jax.partition.content import read_state, statistic_of
 from convergence_jax.partition.encoding import encode
@@ -19,9 +20,6 @@ from convergence_jax.partition.roster import Roster, SignedRoster
 from convergence_jax.partition.row import Incarnation
 from convergence_jax.partition.unseen import Unseen, age_bound, unseen
 from convergence_jax.partition.writer import Outcome, Request, Step, Writer
-
-_ALL = 1 << 62
-"""Beyond every position of a journal."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,24 @@ class Participant:
 
     def submit(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Take a client's request; `done` hears when it is durable or refused."""
-        if self.leaving:
-            done(Outcome(refused=f"{self.name} is leaving and takes no more writes; use another node."))
-        else:
-            self.writer.submit(request, done)
+        self.writer.submit(request, done)
 
     def begin(self) -> Step:
-        """Stage the next step; one at a time. The caller commits ``step.commit``, unless it is empty."""
-        return self.writer.begin(caps.to_keep(self.replica), self.clock.boottime(), self.clock.wall())
+        """Stage the next step; one at a time. The caller commits ``step.commit``, unless it is empty.
+
+        Raises
+        ------
+        InputError
+            If others know a later run of this node: whatever this one accepts, they will never count.
+        """
+        if self.replica.superseded:
+            raise InputError(
+                f"{self.name}: a later run of this node is known to others; stop this one, or set the clock "
+                "right and start it again."
+            )
+        closed = f"{self.name} is leaving and takes no more writes; use another node." if self.leaving else ""
+        keep = caps.to_keep(self.replica)
+        return self.writer.begin(keep, self.clock.boottime(), self.clock.wall(), closed)
 
     def finish(self, step: Step) -> None:
         """The step is durable: show it in the own row, with the tokens seen so far, then acknowledge it."""
@@ -161,7 +169,7 @@ class Participant:
         self.writer.abort(step, reason)
 
     def _publish(self, cells: Mapping[str, bytes]) -> None:
-        done = self.leaving and self.writer.idle and not any(self.writer.backlog)
+        done = self.leaving and self.writer.idle and not any(self.writer.backlog) and not self.writer.windowed
         self.replica.publish(
             cells,
             now=self.now(),
@@ -180,7 +188,7 @@ class Participant:
     def heard(self, news: News, peer: str) -> None:
         """Join the second leg, which a peer answered; after a restore, note that it told all that it has."""
         gossip.receive(self.replica, news)
-        if not news.more:
+        if not news.more and not any(key.node == self.name for key in self.replica.wanted_whole):
             self._heard.add(peer)
 
     # After a restore
@@ -201,7 +209,7 @@ class Participant:
         if (held.added, held.removed) >= (added, removed):
             cells, added, removed, position = held.cells, held.added, held.removed, 0
         else:
-            cells, position = self._merged([row.cells for row in there]), _ALL
+            cells, position = self._merged([row.cells for row in there]), held.position
         self.uncertain += self.journal.read_back(cells, added, removed, position)
         self._restored = None
         self.leaving |= any(row.head.final for row in there)  # others count on nothing to follow

@@ -14,7 +14,7 @@ from typing import Any
 
 from convergence_jax.data.digest import digest
 from convergence_jax.partition.cells import Cells
-from convergence_jax.partition.content import SEPARATOR, about, read_state, statistic_of
+from convergence_jax.partition.content import SEPARATOR, about, check_cell, read_state, statistic_of
 from convergence_jax.partition.encoding import encode
 from convergence_jax.partition.messages import Key, Update, read
 from convergence_jax.partition.roster import Roster, SignedRoster, newer
@@ -151,6 +151,11 @@ class Replica:
 
     # Joining
 
+    @property
+    def superseded(self) -> bool:
+        """Whether others drop the own row, because they know a later incarnation of this node."""
+        return self._frontier(self.key.node) > self.key.counter
+
     def see(self, token: Token) -> None:
         """Take note of a token that came from its issuer, or in a row that its issuer signed."""
         issuer, issued = token
@@ -243,7 +248,7 @@ class Replica:
             return True
         for name, data in patch.changes.items():
             if data:
-                read_state(self.roster, name, data)
+                check_cell(self.roster, name, data)
         cells.apply(patch, update.version)
         self._put(head, update.signature, cells, row, patch.changes)
         self.see((key, head.issued))
@@ -257,7 +262,11 @@ class Replica:
             row.history = former.history
         row.history.append((head.version, head.added + head.removed))
         self.table[head.key] = row
-        absorbed = [k for k in self.table if k.node == head.key.node and k.counter < head.frontier]
+        absorbed = [
+            k
+            for k in self.table
+            if k.node == head.key.node and k.counter < head.frontier and k != self.key  # see `superseded`
+        ]
         for key in absorbed:
             self.wanted_whole.discard(key)
             for name in self.table.pop(key).cells:

@@ -28,6 +28,9 @@ from convergence_jax.transport.private_file import write_whole
 RESULT = "result.json"
 """The file of figures in the folder of a run; it is there as a whole or not at all."""
 
+ANSWERS = "answers.jsonl"
+"""Every statistical answer of a run, as JSON lines with the node that gave it."""
+
 _SETTLE_SECONDS = 2.0
 
 
@@ -130,6 +133,9 @@ def _run(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> dict[str, 
         bytes_sent = sum(said["bytes"]["sent"] for said in cluster.statuses().values() if said)
         busy = cluster.memory_megabytes()
     say("counting again")
+    told = ((record.node, said) for record in load.records for said in record.answers)
+    lines = "".join(json.dumps({"node": node, **said}) + "\n" for node, said in told)
+    write_whole(cluster.files.folder / ANSWERS, lines.encode(), private=False)
     return {
         "schema": "convergence.cluster.1",
         "version": metadata.version("convergence-jax"),
@@ -140,6 +146,7 @@ def _run(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> dict[str, 
         "nodes": plan.nodes,
         "rate": plan.rate,
         "faults": dict(done),
+        "cuts": _cuts(cluster.history),
         **_writes(cluster, load.records, counts),
         "digests": digests,
         "finished": finished and released,
@@ -186,6 +193,19 @@ def faults_of(result: dict[str, Any]) -> list[str]:
         faults.append(f"{result['queries'] - result['answered']} of {result['queries']} queries unanswered")
     faults += result["wrong"][:3]
     return faults
+
+
+def _cuts(history: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """From when until when any link was cut, in nanoseconds of the nodes' clock."""
+    cuts: list[list[int]] = []
+    began: int | None = None
+    for instant, links in history:
+        if links and began is None:
+            began = instant
+        elif not links and began is not None:
+            cuts.append([began, instant])
+            began = None
+    return cuts
 
 
 def _count(cluster: Cluster, name: str) -> int | None:

@@ -73,7 +73,7 @@ class Schedule:
     retracting, giving_up : float
         Share of requests that take a write back, and of clients' timeouts after which a request is dropped.
     limit : int
-        Bytes that a message may have.
+        Bytes that a message of an exchange may have.
     checks : int
         How often answers are compared with the truth.
     faults : tuple of Fault
@@ -141,7 +141,8 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
     restores = chance.random() < 0.06
     retracting = chance.choice((0.0, 0.1, 0.3)) if not restores else 0.0
     windows = not restores and chance.random() < 0.2
-    rosters = _rosters(seed, chance, names, pace, retracting > 0 or windows, windows)
+    events = chance.choice((1, 4, 4, 16))
+    rosters = _rosters(seed, chance, names, pace, events, retracting > 0 or windows, windows)
     first = rosters[0]
     extremes = (200 * PPM, -200 * PPM)
     return Schedule(
@@ -149,18 +150,18 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
         rosters=rosters,
         seconds=seconds,
         drift={m.name: chance.choice((*extremes, chance.randint(-200, 200) * PPM)) for m in first.members},
-        step_seconds=pace * chance.choice((1.0, 2.0, 4.0)),
-        exchange_seconds=pace * chance.choice((1.5, 3.0, 5.0)),
+        step_seconds=pace * chance.choice((1.2, 2.5, 4.0)),
+        exchange_seconds=pace * chance.choice((2.0, 3.0, 5.0)),
         push_seconds=pace * chance.choice((0.0, 0.0, 0.0, 6.0)),
         commit_seconds=pace * chance.choice((0.01, 0.1, 0.5)),
         weather=_weather(chance, pace),
         client_loss=chance.choice((0.0, 0.1, 0.3)),
         clients=chance.choice((1, 1, 2)),
-        writes=chance.choice((3, 5, 8)) if size < 8 else 2,
-        events=chance.choice((1, 5, 20)),
+        writes=chance.choice((2, 3, 5)) if size < 8 else 2,
+        events=events,
         retracting=retracting,
         giving_up=chance.choice((0.0, 0.0, 0.1)),
-        limit=chance.choice((1 << 20, 1 << 20, 1200, 700)),
+        limit=chance.choice((1 << 20, 700 + 120 * size)) if len(rosters) == 1 else 1 << 20,
         checks=12,
         faults=_faults(chance, names, seconds, len(rosters), restores),
         signed=signed,
@@ -179,7 +180,13 @@ def _weather(chance: random.Random, pace: float) -> Weather:
 
 
 def _rosters(
-    seed: int, chance: random.Random, names: tuple[str, ...], pace: float, removing: bool, windows: bool
+    seed: int,
+    chance: random.Random,
+    names: tuple[str, ...],
+    pace: float,
+    events: int,
+    removing: bool,
+    windows: bool,
 ) -> tuple[Roster, ...]:
     window = chance.choice((3.0, 8.0)) * pace if windows else None
 
@@ -198,7 +205,7 @@ def _rosters(
         low=low,
         high=high,
         agent_rate=chance.choice((0.5, 2.0)) / pace,
-        agent_burst=chance.choice((1.0, 2.5, 6.0)),
+        agent_burst=chance.choice((1.0, 2.5, 6.0)) * (1 if events < 10 else 3),
         window_seconds=window if chance.random() < 0.5 else None,
     )
     statistics: list[Schema] = list(chance.choice(((moments,), (moments,), (evidence,), (moments, evidence))))
@@ -210,7 +217,7 @@ def _rosters(
             keys=[_key(seed, name).public_key().public_bytes_raw().hex()],
             address=f"{name}:1",
             rate=chance.choice((1.0, 3.0, 12.0, 40.0)) / pace,
-            burst=chance.choice((1.0, 4.0, 20.5, 60.0)),
+            burst=chance.choice((1.0, 4.0, 20.5, 60.0)) * (1 if events < 10 else 3),
             remove_rate=chance.choice((1.5, 6.0, 20.0)) / pace if removing else 0.0,
             remove_burst=chance.choice((1.0, 6.5, 30.0)) if removing else 0.0,
         )

@@ -127,11 +127,13 @@ class SimulatedClient:
 
     def _send(self, request: Request) -> None:
         server = self.server
+
+        def answer(outcome: Outcome) -> None:
+            if self._chance.random() >= self.loss:
+                self._after(self._moment(), lambda: self._hear(server, request.sequence, outcome))
+
         for _ in range(self._copies()):
-            self._after(
-                self._moment(),
-                lambda: server.request(request, lambda outcome: self._answer(request.sequence, outcome)),
-            )
+            self._after(self._moment(), lambda: server.request(request, answer))
         timeout = self._chance.uniform(0.5, 1.5) * self._patience
         self._after(round(timeout * SECOND), lambda: self._remind(request))
 
@@ -149,12 +151,9 @@ class SimulatedClient:
         else:
             self._send(request)
 
-    def _answer(self, sequence: int, outcome: Outcome) -> None:
-        if self._chance.random() >= self.loss:
-            self._after(self._moment(), lambda: self._hear(sequence, outcome))
-
-    def _hear(self, sequence: int, outcome: Outcome) -> None:
-        if "leaving" in outcome.refused:
+    def _hear(self, server: Server, sequence: int, outcome: Outcome) -> None:
+        if "leaving" in outcome.refused and server is self.server:
             self.server = self._chance.choice(self._others())
-        elif not outcome.refused or "cannot be taken back" in outcome.refused or "take nothing" in outcome.refused:
+        final = ("cannot be taken back", "take nothing back")
+        if not outcome.refused or any(reason in outcome.refused for reason in final):
             self._outstanding.pop(sequence, None)

@@ -23,6 +23,10 @@ from convergence_jax.partition.simulation_oracle import Oracle
 from convergence_jax.partition.writer import Outcome, Request, Step
 
 
+PUSH_BYTES = 1200
+"""What fits into a datagram."""
+
+
 class SimulatedNode:
     """One machine with one node.
 
@@ -270,7 +274,7 @@ class SimulatedNode:
             return
         self._soon(self._push)
         peer = self._chance.choice([name for name in participant.replica.roster.live if name != self.name])
-        news = gossip.push(participant.replica, self._known.get(peer, {}), self.schedule.limit)
+        news = gossip.push(participant.replica, self._known.get(peer, {}), PUSH_BYTES)
         if news is not None:
             self._send(peer, news, _join)
 

@@ -78,7 +78,9 @@ class Oracle:
         """A node tells a client what became of its request."""
         durable = name in disk.writes
         if outcome.refused:
-            kept = durable and self.requests[name].of is None  # a retraction may overtake its write, and another not
+            kept = (
+                durable and self.requests[name].of is None
+            )  # a retraction may overtake its write, and another not
             self.require(not kept, "refused", f"{node} refuses {name}, which is in its journal: {outcome}")
             return
         self.acknowledged[name] = node
@@ -108,7 +110,9 @@ class Oracle:
         """After a restore a node goes on from what its peers hold: nothing that any of them has is gone."""
         node, own = participant.name, participant.replica.own
         ledger = self.ledgers[node]
-        held = [ledger.place(row) for peer in others for row in peer.replica.rows() if row.head.key.node == node]
+        held = [
+            ledger.place(row) for peer in others for row in peer.replica.rows() if row.head.key.node == node
+        ]
         place = ledger.go_back(at, disk.waiting.values(), read(self.roster, own))
         ledger.published(own)
         newest = max((p for p in held if p is not None), default=0)
@@ -248,7 +252,10 @@ class Oracle:
         i = names.index(query.feature or names[0])
         j = names.index(query.other or names[i])
         i, j = min(i, j), max(i, j)
-        first, second = Fraction(2) ** schema.features[i].scale_bits, Fraction(2) ** schema.features[j].scale_bits
+        first, second = (
+            Fraction(2) ** schema.features[i].scale_bits,
+            Fraction(2) ** schema.features[j].scale_bits,
+        )
         if query.what == "mean":
             return [Fraction(sums[1 + i], n) / first] if n else []
         product = sums[1 + len(names) + i * len(names) - i * (i - 1) // 2 + j - i]
@@ -297,7 +304,9 @@ class Oracle:
                 for row in peer.replica.rows():
                     if row.head.key.node == node:
                         add(here, read(self.roster, row))
-                self.require(here == counted, "diverged", f"{peer.name} holds {here} of {node}, not {counted}")
+                self.require(
+                    here == counted, "diverged", f"{peer.name} holds {here} of {node}, not {counted}"
+                )
 
     def _written(self, disk: SimulatedDisk) -> Totals:
         totals: Totals = {}

@@ -151,7 +151,9 @@ class Simulator:
         self._until(lambda: False, end)
         self._heal()
         self._until(self._quiet, end * LONGEST_DRAIN)
-        self.oracle.require(self._quiet(), "availability", f"not all is done {self.now / SECOND} s after the start")
+        self.oracle.require(
+            self._quiet(), "availability", f"not all is done {self.now / SECOND} s after the start"
+        )
         rounds = self._converge() if self._quiet() else 0
         for node in self.nodes.values():
             self._trace.update(repr(sorted(node.disk.writes)).encode())

@@ -138,11 +138,17 @@ class Writer:
         """Whether no request waits for a step."""
         return not self._pending
 
+    @property
+    def windowed(self) -> bool:
+        """Whether a window will still take back any write."""
+        names = [s.name for s in self._roster().statistics if s.window_seconds is not None]
+        return any(self.journal.expired(name, float("inf"), 1) for name in names)
+
     def submit(self, request: Request, done: Callable[[Outcome], None]) -> None:
         """Take a request into the next step; `done` is called when it is durable or refused."""
         self._pending.append((request, done))
 
-    def begin(self, caps: Caps, now: int, wall: float) -> Step:
+    def begin(self, caps: Caps, now: int, wall: float, closed: str = "") -> Step:
         """Stage a step: accept what is pending and choose what to release.
 
         Parameters
@@ -153,6 +159,8 @@ class Writer:
             Nanoseconds, read after the former step was published.
         wall : float
             Seconds since the epoch, for windows.
+        closed : str
+            Why nothing new is accepted; empty if it is.
         """
         self._keep_to(caps, now)
         pending, self._pending = self._pending, []
@@ -161,11 +169,16 @@ class Writer:
         staged: dict[tuple[str, int], Write] = {}
         retracted: list[tuple[str, int]] = []
         for request, done in pending:
+            if request.sequence in self.acknowledged.get(request.client, Sequences()):
+                done(Outcome(duplicate=True))  # durable already, whatever becomes of this step
+                continue
             known = acknowledged.get(request.client) or self.acknowledged.get(request.client, Sequences())
             if request.sequence in known:
                 outcomes.append((done, Outcome(duplicate=True)))
                 continue
-            write, outcome = self._accept(request, wall, staged, retracted)
+            write, outcome = None, Outcome(refused=closed)
+            if not closed:
+                write, outcome = self._accept(request, wall, staged, retracted)
             if write is not None:
                 staged[request.client, request.sequence] = write
                 acknowledged[request.client] = known.add(request.sequence)

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 
+from cluster_of_replicas import member, signing_key
 from cluster_of_replicas import roster as make_roster
-from cluster_of_replicas import signing_key
 
 from convergence_jax.partition import gossip, messages
 from convergence_jax.partition.observations import observations
@@ -14,6 +14,8 @@ from convergence_jax.partition.roster import SignedRoster
 from convergence_jax.partition.writer import Outcome, Request
 
 EPOCH = 1.7e9
+CAPPED = make_roster([member("n1", rate=10.0, burst=20.0, remove_rate=5.0, remove_burst=10.0)])
+"""One node that may release little."""
 
 
 class MemoryJournal:
@@ -203,3 +205,29 @@ class Cluster:
     def count(self, node: str, statistic: str = "latency") -> int:
         """Observations of a statistic that a node holds."""
         return int(self.nodes[node].replica.total(statistic).count)
+
+
+def alone(known: SignedRoster | None = None) -> Cluster:
+    """A cluster of one node."""
+    return Cluster(known or make_roster(1))
+
+
+def ticks(cluster: Cluster, node: str = "n1") -> tuple[int, int]:
+    """Observations of latency that a node holds, and their sum in ticks."""
+    state = cluster.nodes[node].replica.total("latency")
+    return int(state.count), int(state.sums[0, 0]) + (int(state.sums[0, 1]) << 32)
+
+
+def retraction(client: str, sequence: int, of: int) -> Request:
+    """Take a write back."""
+    return Request(client, sequence, of=of)
+
+
+def aborted(cluster: Cluster, *requests: Request, reason: str = "no room") -> list[Outcome]:
+    """A step of the first node whose commit fails."""
+    outcomes: list[Outcome] = []
+    participant = cluster.nodes["n1"]
+    for request in requests:
+        participant.submit(request, outcomes.append)
+    participant.abort(participant.begin(), reason)
+    return outcomes

@@ -49,9 +49,9 @@ def member(name: str, **other) -> Member:
     return Member(**{"name": name, "keys": [public(name)], "address": "127.0.0.1:1", **caps, **other})
 
 
-def signed(roster: Roster, authority: str = "authority") -> SignedRoster:
-    """A roster under an authority's signature."""
-    return SignedRoster(roster, signing_key(authority).sign(body(roster)).hex())
+def signed(roster: Roster, signer: str = "authority") -> SignedRoster:
+    """A roster under somebody's signature."""
+    return SignedRoster(roster, signing_key(signer).sign(body(roster)).hex())
 
 
 def roster(members: int | Iterable[Member] = 3, version: int = 1, **other) -> SignedRoster:
@@ -61,10 +61,10 @@ def roster(members: int | Iterable[Member] = 3, version: int = 1, **other) -> Si
     return signed(Roster(version=version, members=people, **fields))
 
 
-def successor(former: SignedRoster, authority: str = "authority", **changes) -> SignedRoster:
+def successor(former: SignedRoster, signer: str = "authority", **changes) -> SignedRoster:
     """The next version of a roster, with some fields changed."""
     changes.setdefault("version", former.roster.version + 1)
-    return signed(msgspec.structs.replace(former.roster, **changes), authority)
+    return signed(msgspec.structs.replace(former.roster, **changes), signer)
 
 
 def members_with(known: SignedRoster, name: str, **changes) -> list[Member]:
@@ -94,7 +94,14 @@ def head_of(key: Incarnation, version: int, cells: Mapping[str, bytes], **other)
     """A version of a row, as its writer would seal it."""
     content = Cells()
     content.apply(content.patch(cells), 1)
-    fields = {"frontier": key.counter, "added": 0, "removed": 0, "final": False, "roster": 1, "issued": version}
+    fields = {
+        "frontier": key.counter,
+        "added": 0,
+        "removed": 0,
+        "final": False,
+        "roster": 1,
+        "issued": version,
+    }
     return Head(**{"key": key, "version": version, "echoes": (), "digest": content.digest, **fields, **other})
 
 
@@ -168,6 +175,10 @@ def carried(*rows: Sent) -> News:
     """A message with rows, as some peer would pass them on."""
     keys, updates = [], []
     for update, own in rows:
-        updates.append(msgspec.structs.replace(update, key=update.key + len(keys), echoes=b"\0" * len(keys) + update.echoes))
+        updates.append(
+            msgspec.structs.replace(
+                update, key=update.key + len(keys), echoes=b"\0" * len(keys) + update.echoes
+            )
+        )
         keys += own
     return News(messages.FORMAT, b"", keys, updates, [], [])

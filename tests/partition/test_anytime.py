@@ -45,22 +45,12 @@ def test_each_line_is_that_of_a_supermartingale(p, values):
         )
 
 
-def lines(boundary, n, here, p):
-    """Intercepts and slopes, in units of the range, of all lines for the sum of what follows `n` values."""
+def most(boundary, n, p, numbers):
+    """The largest sums of so many values after the first `n` that no line rules out, in units of range."""
     s = [mpmath.mpf(x) for x in slopes(boundary)]
     gains = [mpmath.log(1 - p + p * mpmath.exp(x)) / x for x in s]
-    costs = [mpmath.mpf(x) for x in boundary.from_start]
-    found = [(cost + n * gain - here, gain) for cost, gain in zip(costs, gains, strict=True)]
-    if n:
-        later = boundary.from_later(np.array([float(n)]))[0]
-        found += [(mpmath.mpf(cost), gain) for cost, gain in zip(later, gains, strict=True)]
-    return found
-
-
-def most(boundary, n, here, p, numbers):
-    """The largest sums of the next values that no line rules out, for several numbers of values."""
-    found = lines(boundary, n, here, p)
-    return [float(min([k, *(cost + gain * k for cost, gain in found)])) for k in numbers]
+    costs = boundary.from_later(np.array([max(1.0, float(n))]))[0]
+    return [float(min([k, *(c + gain * k for c, gain in zip(costs, gains, strict=True))])) for k in numbers]
 
 
 ORIGINS = st.lists(
@@ -77,10 +67,7 @@ def test_the_ends_are_the_extremes_over_how_much_is_unseen_of_each_origin(drawn)
     count = sum(n for n, _, _ in drawn)
 
     def largest(sums, means):
-        tables = [
-            most(boundary, n, total, p, range(m + 1))
-            for (n, _, m), total, p in zip(drawn, sums, means, strict=True)
-        ]
+        tables = [most(boundary, n, p, range(m + 1)) for (n, _, m), p in zip(drawn, means, strict=True)]
         return max(
             (sum(sums) + sum(table[k] for table, k in zip(tables, ks, strict=True))) / (count + sum(ks))
             for ks in itertools.product(*(range(m + 1) for _, _, m in drawn))

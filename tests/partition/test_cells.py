@@ -1,4 +1,4 @@
-"""Cells: their digest depends on what they hold and on nothing else, and they know what changed since when."""
+"""The digest of cells depends on what they hold alone, and they know what changed since when."""
 
 import hashlib
 

@@ -173,7 +173,7 @@ def test_the_ends_of_the_range_come_back_too(value, count):
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 2**127, 2**200, -(2**200)])
 def test_a_number_beyond_its_field_is_refused(value):
     counts = described([value, 0])
-    with pytest.raises(ValueError, match="fit|bits"):
+    with pytest.raises(ValueError, match=r"fit|bits"):
         decode(Count(), counts)
     sums = described([0, *[value] * 2, *[0] * 9])
     with pytest.raises(ValueError, match="bits"):

@@ -211,6 +211,71 @@ def test_with_nothing_taken_away_a_covariance_is_nearly_its_extremes(visible, ad
 
 
 @given(
+    st.lists(st.tuples(st.integers(-40, 160), st.integers(0, 90)), min_size=2, max_size=12),
+    st.integers(1, 40),
+)
+@example([(160, 60), (150, 85), (155, 30), (159, 11), (158, 2), (160, 1)], 40)
+@example([(-40, 60), (-30, 85), (-35, 88), (-39, 11), (-38, 80), (-40, 89)], 40)
+def test_a_covariance_holds_however_many_are_added_at_opposite_corners(visible, additions):
+    n, (totals, products, _) = len(visible), sums(visible)
+    got = covariance_interval(n, totals, products, WIDE, Unseen(additions))
+    for first, second in (((160, 90), (-40, 0)), ((160, 0), (-40, 90))):
+        for i in range(additions + 1):
+            for j in range(additions + 1 - i):
+                x, y = (totals[k] + i * first[k] + j * second[k] for k in (0, 1))
+                xy, count = products + i * math.prod(first) + j * math.prod(second), n + i + j
+                truth = Fraction(count * xy - x * y, count * (count - 1))
+                assert within(got, truth, truth)
+
+
+@given(
+    st.lists(st.tuples(st.integers(20, 100), st.integers(20, 70)), min_size=24, max_size=24),
+    st.integers(0, 3),
+    st.integers(1, 3),
+)
+def test_with_some_taken_away_from_the_corners_a_covariance_is_not_far_beyond_its_extremes(
+    middle, additions, removals
+):
+    corners = list(itertools.product((-40, 160), (0, 90)))
+    visible = middle + 4 * corners
+    n, (totals, products, _) = len(visible), sums(visible)
+    found = []
+    for r in range(removals + 1):
+        for lost in itertools.combinations_with_replacement(corners, r):
+            for m in range(additions + 1):
+                for added in itertools.combinations_with_replacement(corners, m):
+                    x, y = (totals[k] + sum(p[k] for p in added) - sum(p[k] for p in lost) for k in (0, 1))
+                    xy, count = products + sum(map(math.prod, added)) - sum(map(math.prod, lost)), n + m - r
+                    found.append(Fraction(count * xy - x * y, count * (count - 1)))
+    got = covariance_interval(n, totals, products, WIDE, Unseen(additions, removals))
+    assert within(got, min(found), max(found))
+    assert got.upper - got.lower <= 1.2 * float(max(found) - min(found))
+
+
+@pytest.mark.parametrize("flip", list(itertools.product((False, True), repeat=2)))
+@pytest.mark.parametrize(
+    ("high", "visible", "additions"),
+    [((1, 20), [(0, 14), (0, 15)], 7), ((1, 20), [(1, 6), (1, 5)], 3), ((20, 20), [(3, 4), (9, 16)], 5)],
+)
+def test_with_nothing_taken_away_a_covariance_is_the_extreme_over_parts_of_truths(
+    high, visible, additions, flip
+):
+    """Some of the extremes have one corner only, and not all that may be added."""
+    visible = [tuple(h - v if f else v for v, h, f in zip(p, high, flip, strict=True)) for p in visible]
+    n, (totals, products, _) = len(visible), sums(visible)
+    found, parts = [], [Fraction(k, 8) for k in range(8 * additions + 1)]
+    for first, second in ((high, (0, 0)), ((high[0], 0), (0, high[1]))):
+        for i, j in itertools.product(parts, repeat=2):
+            if i + j <= additions:
+                x, y = (totals[k] + i * first[k] + j * second[k] for k in (0, 1))
+                xy, count = products + i * math.prod(first) + j * math.prod(second), n + i + j
+                found.append((count * xy - x * y) / (count * (count - 1)))
+    got = covariance_interval(n, totals, products, (Span(0, high[0]), Span(0, high[1])), Unseen(additions))
+    assert within(got, min(found), max(found))
+    assert got.upper - got.lower <= 1.001 * float(max(found) - min(found))
+
+
+@given(
     st.lists(st.tuples(st.integers(-40, 160), st.integers(0, 90)), min_size=2, max_size=30),
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40)), min_size=2, max_size=6),
 )

@@ -4,13 +4,13 @@ import os
 import time
 
 import pytest
+from tun_switch import Path as Link
+from tun_switch import TunSwitch
+from tun_switch import missing as no_tun
 
 from convergence_jax.partition import scenario
 from convergence_jax.partition.namespaces import Namespaces, missing
 from convergence_jax.partition.scenario import Plan, faults_of
-from tun_switch import Path as Link
-from tun_switch import TunSwitch
-from tun_switch import missing as no_tun
 
 NODES = 5
 NAMES = [f"n{i + 1}" for i in range(NODES)]
@@ -45,7 +45,7 @@ def every_fault(cluster, chance, seconds, done):
 
 
 def slow_links(cluster, chance, seconds, done):
-    """Links with delay, reordering, loss and duplicates, as the switch has them, and one that is cut one way."""
+    """Links as the switch has them, with delay, reordering, loss and duplicates, and one cut one way."""
     time.sleep(4.0)
     cluster.cut_one_way([("n1", "n2")])
     time.sleep(3.0)
