@@ -48,7 +48,11 @@ def _journal(config: NodeConfig) -> Path:
     return Path(config.data) / JOURNAL
 
 
-async def _serve(config: NodeConfig) -> None:
+ATTENDED = "--attended"
+"""Word after the file for a node that another process keeps: it ends when its standard input does."""
+
+
+async def _serve(config: NodeConfig, attended: bool) -> None:
     from convergence_jax.partition.http_api import HttpApi
     from convergence_jax.partition.node import Node
     from convergence_jax.transport.memory import release_startup_memory
@@ -57,6 +61,8 @@ async def _serve(config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stop)
+    if attended:
+        loop.add_reader(sys.stdin.fileno(), running.stop)
     api = HttpApi(running) if config.http else None
     if api is not None and config.http:
         address = await api.server.start(config.http)
@@ -66,14 +72,16 @@ async def _serve(config: NodeConfig) -> None:
     try:
         await running.run()
     finally:
+        if attended:
+            loop.remove_reader(sys.stdin.fileno())
         if api is not None:
             await api.server.stop()
 
 
-def main(path: str) -> int:
+def main(path: str, *words: str) -> int:
     """The lean process: exit status 2 with one line if it cannot go on."""
     try:
-        asyncio.run(_serve(read_config(path)))
+        asyncio.run(_serve(read_config(path), ATTENDED in words))
     except (InputError, OSError) as error:
         print(f"convergence: {error}", file=sys.stderr)
         return 2

@@ -34,6 +34,8 @@ from convergence_jax.partition.unseen import Unseen
 
 Mode = Literal["strong", "bounded_staleness", "eventual", "statistical"]
 
+What = Literal["count", "mean", "covariance", "log_odds"]
+
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What is asked.
@@ -58,7 +60,7 @@ class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """
 
     statistic: str
-    what: Literal["count", "mean", "covariance", "log_odds"] = "mean"
+    what: What = "mean"
     feature: str | None = None
     other: str | None = None
     agent: str | None = None

@@ -217,7 +217,7 @@ def _largest_mean(
     intercepts = boundary.from_later(np.maximum(n, 1.0))
     pieces = max(1, math.ceil(math.log2(max(2.0, most.max()))))
     edges = most[:, None] * 2.0 ** -np.arange(pieces, -1.0, -1.0)
-    first, last = np.where(np.arange(pieces) > 0, edges[:, :-1], 0.0), edges[:, 1:]
+    first, last = edges[:, :-1], edges[:, 1:]  # none is left out: the first of all is at most 1
     middle = last * math.sqrt(0.5)
     best = np.argmin(intercepts[:, None, :] + middle[:, :, None] * slopes[:, None, :], axis=2)
     rows = np.arange(len(n))

@@ -102,14 +102,16 @@ class Cluster:
         """Start a node that is not running, and do not wait for it."""
         if name in self._processes:
             return
-        argv = [sys.executable, "-m", "convergence_jax.commands.node", str(self.files.config(name))]
+        program = [sys.executable, "-m", "convergence_jax.commands.node"]
+        argv = [*program, str(self.files.config(name)), "--attended"]
         if self.network is not None:
             argv = self.network.command(self.names.index(name), argv)
         with open(self.log(name), "ab") as log:
-            # A session of its own: Ctrl-C is for this process, which then stops the nodes in order.
+            # A session of its own: Ctrl-C is for this process, which then stops the nodes in order. Should it
+            # be killed instead, their input ends, and that ends them.
             self._processes[name] = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **_LEAN},
@@ -152,7 +154,7 @@ class Cluster:
         process = self._processes.pop(name, None)
         if process is not None:
             process.kill()
-            process.wait()
+            _end(process)
         self._close(name)
 
     def pause(self, name: str) -> None:
@@ -186,7 +188,7 @@ class Cluster:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+            _end(process)
         self._processes.clear()
 
     def log(self, name: str) -> Path:
@@ -325,6 +327,13 @@ class Cluster:
             return len(digests) == 1 and None not in digests
 
         return time.monotonic() - started if wait_until(agreed, timeout_seconds) else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process that was told to, and close what led to it."""
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def wait_until(true: Callable[[], bool], timeout_seconds: float, every_seconds: float = 0.1) -> bool:

@@ -182,8 +182,8 @@ class Ledger:
         """What is released by now."""
         return self.releases[-1]
 
-    def accept(self, at: int, commits: Iterable[Commit]) -> None:
-        """Take in steps that became visible together, at an instant."""
+    def accept(self, at: int, commits: Iterable[Commit]) -> bool:
+        """Take in steps that became visible together, at an instant; whether they released anything."""
         added, removed = self.last.added, self.last.removed
         totals = dict(self.last.totals)
         for commit in commits:
@@ -191,8 +191,10 @@ class Ledger:
             add(totals, adds)
             add(totals, takes, -1)
             added, removed = added + events(adds), removed + events(takes)
-        if (added, removed) != (self.last.added, self.last.removed):
+        changed = (added, removed) != (self.last.added, self.last.removed)
+        if changed:
             self.releases.append(Release(at, added, removed, totals))
+        return changed
 
     def _released(self, commit: Commit) -> tuple[Totals, Totals]:
         adds: Totals = {}

@@ -137,7 +137,7 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
     size = drawn if nodes is None else nodes
     names = tuple(f"n{i}" for i in range(size))
     pace = chance.choice((0.25, 0.5, 1.0, 2.0, 5.0))  # everything slower or faster
-    seconds = 24.0 * pace * (0.5 if size > 7 else 1.0)
+    seconds = pace * (15.0 if size > 7 else chance.choice((20.0, 30.0, 80.0)))
     restores = chance.random() < 0.06
     retracting = chance.choice((0.0, 0.1, 0.3)) if not restores else 0.0
     windows = not restores and chance.random() < 0.2
@@ -150,8 +150,8 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
         rosters=rosters,
         seconds=seconds,
         drift={m.name: chance.choice((*extremes, chance.randint(-200, 200) * PPM)) for m in first.members},
-        step_seconds=pace * chance.choice((1.2, 2.5, 4.0)),
-        exchange_seconds=pace * chance.choice((2.0, 3.0, 5.0)),
+        step_seconds=pace * chance.choice((0.7, 1.5, 4.0)),
+        exchange_seconds=pace * chance.choice((1.0, 2.0, 4.0)),
         push_seconds=pace * chance.choice((0.0, 0.0, 0.0, 6.0)),
         commit_seconds=pace * chance.choice((0.01, 0.1, 0.5)),
         weather=_weather(chance, pace),
@@ -204,8 +204,8 @@ def _rosters(
         name="seen",
         low=low,
         high=high,
-        agent_rate=chance.choice((0.5, 2.0)) / pace,
-        agent_burst=chance.choice((1.0, 2.5, 6.0)) * (1 if events < 10 else 3),
+        agent_rate=chance.choice((0.2, 1.0)) / pace,
+        agent_burst=chance.choice((1.0, 2.5, 6.0)) * (1 if events < 10 else 2),
         window_seconds=window if chance.random() < 0.5 else None,
     )
     statistics: list[Schema] = list(chance.choice(((moments,), (moments,), (evidence,), (moments, evidence))))
@@ -216,10 +216,10 @@ def _rosters(
             name=name,
             keys=[_key(seed, name).public_key().public_bytes_raw().hex()],
             address=f"{name}:1",
-            rate=chance.choice((1.0, 3.0, 12.0, 40.0)) / pace,
-            burst=chance.choice((1.0, 4.0, 20.5, 60.0)) * (1 if events < 10 else 3),
-            remove_rate=chance.choice((1.5, 6.0, 20.0)) / pace if removing else 0.0,
-            remove_burst=chance.choice((1.0, 6.5, 30.0)) if removing else 0.0,
+            rate=chance.choice((0.2, 0.6, 2.0, 10.0)) / pace,
+            burst=chance.choice((1.0, 2.5, 4.0, 20.0)) * (1 if events < 10 else 2),
+            remove_rate=chance.choice((0.5, 2.0, 10.0)) / pace if removing else 0.0,
+            remove_burst=chance.choice((1.0, 3.5, 20.0)) if removing else 0.0,
         )
 
     first = Roster(
@@ -259,7 +259,7 @@ def _faults(
         return tuple(chance.sample(names, chance.randint(1, max(1, min(most, len(names) - 1)))))
 
     for _ in range(chance.choice((1, 2, 3))):
-        start, lasts = chance.uniform(0.05, 0.8) * seconds, chance.uniform(0.1, 0.6) * seconds
+        start, lasts = chance.uniform(0.05, 0.8) * seconds, chance.uniform(0.1, 0.8) * seconds
         kind = chance.choice(("divide", "divide", "one_way", "flap"))
         side = some(len(names))
         flaps = chance.randint(2, 5) if kind == "flap" else 1

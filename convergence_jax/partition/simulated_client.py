@@ -1,4 +1,4 @@
-"""`SimulatedClient`: writes in batches and asks again until it hears, as its requests and answers get lost."""
+"""`SimulatedClient`: writes in batches and asks again until it hears, while requests and answers get lost."""
 
 import random
 from collections.abc import Callable
@@ -115,14 +115,17 @@ class SimulatedClient:
         return Request(self.name, self._sequence, schema.name, payload)
 
     def _draw(self, schema: Schema, count: int) -> tuple[tuple[tuple[float, ...], ...], tuple[str, ...]]:
-        evidence = isinstance(schema, EvidenceSchema)
-        sides = [(schema.low, schema.high)] if evidence else [(f.low, f.high) for f in schema.features]
+        if isinstance(schema, EvidenceSchema):
+            sides = [(schema.low, schema.high)]
+        else:
+            sides = [(feature.low, feature.high) for feature in schema.features]
         extreme = self._chance.random() < 0.3
 
         def value(low: float, high: float) -> float:
             return self._chance.choice((low, high)) if extreme else self._chance.uniform(low, high)
 
         values = tuple(tuple(value(*side) for side in sides) for _ in range(count))
+        evidence = isinstance(schema, EvidenceSchema)
         return values, tuple(self._chance.choice(AGENTS) for _ in range(count)) if evidence else ()
 
     def _send(self, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""`SimulatedClock`: a node's clocks, which start anywhere, run a little fast or slow, and know no true time."""
+"""`SimulatedClock`: a node's clocks, which start anywhere and run a little fast or slow."""
 
 import random
 from collections.abc import Callable

@@ -22,7 +22,6 @@ from convergence_jax.partition.simulated_network import SECOND, SimulatedNetwork
 from convergence_jax.partition.simulation_oracle import Oracle
 from convergence_jax.partition.writer import Outcome, Request, Step
 
-
 PUSH_BYTES = 1200
 """What fits into a datagram."""
 
@@ -46,6 +45,8 @@ class SimulatedNode:
     make : callable
         Makes a participant, as :class:`~convergence_jax.partition.participant.Participant` does.
     key : Ed25519PrivateKey
+    released : callable of str
+        Hears, by the node's name, that its row holds something new.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class SimulatedNode:
         true: Callable[[], int],
         make: Callable[..., Participant],
         key: Ed25519PrivateKey,
+        released: Callable[[str], None],
     ) -> None:
         self.name, self.schedule, self.clock, self.disk = name, schedule, clock, disk
         self.network, self.oracle = network, oracle
         self._chance, self._after, self._true, self._make, self._key = chance, after, true, make, key
+        self._released = released
         self.peers: dict[str, SimulatedNode] = {}
         self.rosters: list[SignedRoster] = [schedule.authorised(0)]
         self.participant: Participant | None = None
@@ -166,7 +169,11 @@ class SimulatedNode:
 
     def join_roster(self, roster: SignedRoster) -> None:
         """Hear of a roster from its authority."""
-        self._do(lambda participant: participant.replica.join_roster(roster))
+
+        def join(participant: Participant) -> None:
+            participant.replica.join_roster(roster)
+
+        self._do(join)
 
     def _keep_rosters(self, rosters: list[SignedRoster]) -> None:
         self.rosters = list(rosters)
@@ -182,6 +189,7 @@ class SimulatedNode:
 
     def _soon(self, action: Callable[[Participant], None]) -> None:
         """Step, exchange or push after about the time that is set for it, unless it crashes before."""
+        mean: dict[Callable[[Participant], None], float]
         mean = {self._step: self.step_seconds, self._exchange: self.exchange_seconds}
         pause = self._chance.uniform(0.5, 1.5) * mean.get(action, self.push_seconds)
         generation = self.generation
@@ -200,7 +208,8 @@ class SimulatedNode:
 
     def _publish(self, participant: Participant) -> None:
         commits, self._unpublished = self._unpublished, []
-        self.oracle.published(participant, self._true(), commits)
+        if self.oracle.published(participant, self._true(), commits):
+            self._released(self.name)
 
     def _step(self, participant: Participant) -> None:
         if participant.restoring and participant.read_back() is not None:

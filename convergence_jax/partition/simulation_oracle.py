@@ -1,14 +1,14 @@
 """`Oracle`: hears all that happens in a simulation, and what each node says must agree with it."""
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import combinations
 from math import isinf
 
 from convergence_jax.errors import StaleError
-from convergence_jax.partition.answers import Answer, Query, answer
+from convergence_jax.partition.answers import Answer, Mode, Query, What, answer
 from convergence_jax.partition.interval import Interval
 from convergence_jax.partition.participant import Origin, Participant
 from convergence_jax.partition.records import ADD, Commit
@@ -87,15 +87,16 @@ class Oracle:
         self.require(durable, "lost", f"{node} acknowledges {name}, which is not durable: {outcome}")
         self.counts["acknowledgements"] += 1
 
-    def published(self, participant: Participant, at: int, commits: Iterable[Commit] = ()) -> None:
-        """A node shows a version of its row, which holds some more steps."""
+    def published(self, participant: Participant, at: int, commits: Iterable[Commit] = ()) -> bool:
+        """A node shows a version of its row, which holds some more steps; whether they released anything."""
         ledger, own = self.ledgers[participant.name], participant.replica.own
-        ledger.accept(at, commits)
+        changed = ledger.accept(at, commits)
         ledger.published(own)
         if own.head.whole:
             here = read(self.roster, own)
             good = here == ledger.last.totals
             self.require(good, "content", f"row of {participant.name} holds {here}, not {ledger.last.totals}")
+        return changed
 
     def restored(self, node: str, disk: SimulatedDisk) -> None:
         """A node's disk was lost, and a backup is in its place: what it lacks can no longer be held to it."""
@@ -141,20 +142,26 @@ class Oracle:
         chance : random.Random
             Draws the question.
         """
-        origins = participant.origins()
-        for origin in origins:
-            self._check_origin(participant, origin, at)
+        origins = self.check_origins(participant, at)
         query = self._asked.get(participant.name)
         if query is None or chance.random() < 0.6:
             query = self._draw(chance, max((o.age_seconds for o in origins), default=1.0))
             self._asked[participant.name] = query
         self._check_answer(participant, query, at)
 
+    def check_origins(self, participant: Participant, at: int) -> list[Origin]:
+        """Look at the ages that a node gives now, and at the bounds on what it misses."""
+        origins = participant.origins()
+        for origin in origins:
+            self._check_origin(participant, origin, at)
+        return origins
+
     def _check_origin(self, participant: Participant, origin: Origin, at: int) -> None:
         ledger, row = self.ledgers[origin.node], participant.replica.latest(origin.node)
         place = ledger.place(row)
         who = f"{participant.name} on {origin.node} at {at / SECOND:.3f} s, whose row is release {place}"
         self.counts["ages"] += 1
+        self.counts["finite ages"] += not isinf(origin.age_seconds)
         if place is None:
             self.require(isinf(origin.age_seconds), "age", f"{who}: age {origin.age_seconds}")
             place = 0
@@ -167,10 +174,18 @@ class Oracle:
             ("removals", origin.unseen.removals, now.removed - then.removed),
         ):
             self.require(bound is None or missing <= bound, "unseen", f"{who}: {missing} {what}, not {bound}")
+            self.counts["bounds that are reached"] += bound is not None and 0 < missing == bound
 
     def _draw(self, chance: random.Random, oldest: float) -> Query:
         schema = chance.choice(self.roster.statistics)
-        mode = chance.choice(("statistical", "statistical", "statistical", "bounded_staleness", "eventual"))
+        modes: tuple[Mode, ...] = (
+            "statistical",
+            "statistical",
+            "statistical",
+            "bounded_staleness",
+            "eventual",
+        )
+        mode = chance.choice(modes)
         max_age = min(oldest, 1e6) * chance.uniform(0.3, 1.5) if mode == "bounded_staleness" else None
         if not isinstance(schema, MomentsSchema):
             agents = sorted({a for r in self.requests.values() for a in r.agents}) or ["nobody"]
@@ -183,7 +198,8 @@ class Oracle:
                 mode=mode,
                 max_age=max_age,
             )
-        what = chance.choice(("count", "mean", "mean", "covariance"))
+        whats: tuple[What, ...] = ("count", "mean", "mean", "covariance")
+        what = chance.choice(whats)
         first, second = (chance.choice(schema.features).name for _ in range(2))
         return Query(
             statistic=schema.name,

@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 
 from convergence_jax.partition import gossip, messages
 from convergence_jax.partition.messages import Digest, News
 from convergence_jax.partition.participant import Participant
-from convergence_jax.partition.schedule import PPM, Fault, Schedule, draw
+from convergence_jax.partition.schedule import Fault, Schedule, draw
 from convergence_jax.partition.simulated_client import SimulatedClient
 from convergence_jax.partition.simulated_clock import SimulatedClock
 from convergence_jax.partition.simulated_disk import SimulatedDisk
@@ -95,6 +96,7 @@ class Simulator:
         self.network = SimulatedNetwork(self._chance, self.after, schedule.weather, self._trace.update)
         self._backups: dict[str, SimulatedDisk] = {}
         self._rosters = count(1)
+        self._checks_left = schedule.checks
         keys = schedule.keys()
         self.nodes = {
             name: SimulatedNode(
@@ -115,6 +117,7 @@ class Simulator:
                 lambda: self.now,
                 make,
                 keys[name],
+                self._released,
             )
             for name in schedule.names
         }
@@ -146,7 +149,7 @@ class Simulator:
             self.after(round(self._chance.random() * end / 20), node.start)
         for fault in self.schedule.faults:
             self.after(round(fault.seconds * SECOND), lambda fault=fault: self._strike(fault))  # type: ignore[misc]
-        for _ in range(self.schedule.checks):
+        for _ in range(self.schedule.checks // 2):
             self.after(self._chance.randrange(end + end // 3), self._check)
         self._until(lambda: False, end)
         self._heal()
@@ -221,6 +224,18 @@ class Simulator:
         for participant in self._chance.sample(awake, min(2, len(awake))):
             self.oracle.check(participant, self.now, self._chance)
 
+    def _released(self, name: str) -> None:
+        """Right after a node has released something, when others miss most of it."""
+        others = [p for node in self.nodes.values() if node.name != name and (p := node.answering)]
+        if not others:
+            return
+        participant = self._chance.choice(others)
+        if self._checks_left and self._chance.random() < 0.3:
+            self._checks_left -= 1
+            self.oracle.check(participant, self.now, self._chance)
+        else:
+            self.oracle.check_origins(participant, self.now)
+
     # The end
 
     def _heal(self) -> None:
@@ -291,11 +306,30 @@ def simulate(seed: int, *, nodes: int | None = None, signed: bool = False) -> Re
     return Simulator(draw(seed, nodes=nodes, signed=signed)).run()
 
 
+def sweep(count: int, done: Path) -> None:
+    """Act out seeds from 0 on but those noted in a file, and note each one there."""
+    noted = {int(line.split()[0]) for line in done.read_text().splitlines()} if done.exists() else set()
+    with done.open("a", encoding="utf-8") as file:
+        for seed in (seed for seed in range(count) if seed not in noted):
+            report = simulate(seed)
+            print(seed, "wrong" if report.wrong else "right", file=file, flush=True)
+            if report.wrong:
+                print(report.recipe, flush=True)
+    wrong = sum(line.endswith("wrong") for line in done.read_text().splitlines())
+    print(f"{count} schedules, {wrong} wrong")
+
+
 def main() -> None:
-    """Replay one seed and tell its story."""
+    """Replay one seed and tell its story, or act out many."""
     parser = argparse.ArgumentParser(description=simulate.__doc__)
-    parser.add_argument("seed", type=int)
-    schedule = draw(parser.parse_args().seed)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--count", type=int, help="act out so many seeds")
+    parser.add_argument("--done", type=Path, default=Path("done.txt"), help="file of seeds already acted out")
+    given = parser.parse_args()
+    if given.count is not None:
+        sweep(given.count, given.done)
+        return
+    schedule = draw(given.seed)
     print(replace(schedule, rosters=()), *schedule.rosters, sep="\n")
     report = Simulator(schedule).run()
     print(*(": ".join(line) for line in report.wrong), report, sep="\n")

@@ -284,3 +284,18 @@ def test_an_interrupted_run_stops_its_nodes_and_leaves_nothing(folder, number):
     assert (process.returncode, err) == (130, "convergence: interrupted; nothing half-written is left.\n")
     assert nodes_of(out) == []
     assert list(folder.iterdir()) == []
+
+
+def test_nodes_end_with_a_cluster_that_was_killed(folder):
+    out = folder / "made"
+    words = [*COMMAND, "--nodes", "2", "--out", str(out)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("n2: "):
+                break
+        assert len(nodes_of(out)) == 2
+        process.kill()
+    end = time.monotonic() + 30.0
+    while nodes_of(out):
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -149,6 +149,8 @@ def sums(visible):
 
 
 @given(pairs(), MISSING)
+@example((((0, 3), (0, 3)), ((0, 0), (3, 3))), (1, 0))
+@example((((0, 3), (0, 3)), ((0, 0), (3, 3), (3, 3))), (3, 1))
 def test_covariance_and_variance_hold_every_truth(drawn, missing):
     spans, visible = drawn
     totals, products, squares = sums(visible)
@@ -250,6 +252,13 @@ def test_with_some_taken_away_from_the_corners_a_covariance_is_not_far_beyond_it
     got = covariance_interval(n, totals, products, WIDE, Unseen(additions, removals))
     assert within(got, min(found), max(found))
     assert got.upper - got.lower <= 1.2 * float(max(found) - min(found))
+
+
+def test_what_is_taken_away_was_there_to_be_taken_away():
+    """With both means a thousandth of the range, one in a thousand is at one high end and the other low end."""
+    span = Span(0, 1000)
+    found = covariance_interval(1000, (1000, 1000), 1000, (span, span), Unseen(0, 50))
+    assert found.upper < 2.5  # 50 if all that is taken away could be there
 
 
 @pytest.mark.parametrize("flip", list(itertools.product((False, True), repeat=2)))

@@ -24,7 +24,8 @@ def values(node: int, batch: int) -> list[float]:
 @pytest.mark.parametrize("capped", [False, True])
 def test_six_thousand_updates_over_a_partition_are_six_thousand_after_it(sides, capped):
     caps = {"rate": 100.0, "burst": 200.0} if capped else {"rate": 1000.0, "burst": 500.0}
-    cluster = Cluster(roster([member(node, **caps) for node in NODES]))
+    people = [member(node, remove_rate=0.0, remove_burst=0.0, **caps) for node in NODES]
+    cluster = Cluster(roster(people))
     cluster.wait(1)
     for node in NODES:
         cluster.write(node, "first", 0, 0.0)
