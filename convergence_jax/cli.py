@@ -190,7 +190,7 @@ class Cluster:
     seed: Annotated[int, _value("S", "(default: 0)")] = 0
     """Of the faults and the load of a scenario."""
 
-    round_seconds: Annotated[float, _value("S", "(default: 0.5)")] = 0.5
+    round_seconds: Annotated[float | None, _value("S", "(default: 0.5, or N/25 if that is more)")] = None
     """How often each node exchanges with another."""
 
     allow_faults: bool = False

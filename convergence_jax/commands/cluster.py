@@ -45,8 +45,9 @@ class Options:
         Events a second that are written to each node; :data:`RATE` or :data:`RATE_AT_A_PROMPT` unless given.
     seed : int
         Of an unattended run.
-    round_seconds : float
-        How often a node exchanges with another.
+    round_seconds : float or None
+        How often a node exchanges with another; half a second, and from a dozen nodes on longer, unless
+        given: they share one machine.
     allow_faults : bool
         Let nodes cut their own links where there are no network namespaces.
     prepare : bool
@@ -59,7 +60,7 @@ class Options:
     seconds: float | None = None
     rate: float | None = None
     seed: int = 0
-    round_seconds: float = 0.5
+    round_seconds: float | None = None
     allow_faults: bool = False
     prepare: bool = False
 
@@ -94,7 +95,7 @@ def _check(options: Options) -> None:
         raise InputError(f"--nodes {options.nodes}: give from 1 to {_MOST_NODES}.")
     if options.rate is not None and not 0.0 < options.rate <= 1e5:
         raise InputError(f"--rate {options.rate:g}: give events a second, above 0 and at most 100000.")
-    if not 0.05 <= options.round_seconds <= 60.0:
+    if options.round_seconds is not None and not 0.05 <= options.round_seconds <= 60.0:
         raise InputError(f"--round-seconds {options.round_seconds:g}: give from 0.05 to 60.")
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: give an integer from 0.")
@@ -110,6 +111,11 @@ def _check(options: Options) -> None:
         raise InputError(f"--seconds {options.seconds:g}: give from 1 to a million.")
 
 
+def _round_seconds(options: Options) -> float:
+    usual = max(0.5, options.nodes / 25)
+    return usual if options.round_seconds is None else options.round_seconds
+
+
 def _prepare(options: Options, folder: Path) -> int:
     from convergence_jax.partition.local_cluster import prepare
 
@@ -119,7 +125,7 @@ def _prepare(options: Options, folder: Path) -> int:
         options.nodes,
         rate=2 * rate,
         burst=max(1.0, rate / 2),
-        round_seconds=options.round_seconds,
+        round_seconds=_round_seconds(options),
         allow_faults=options.allow_faults,
     )
     print(f"{folder}: a cluster of {options.nodes} nodes on this machine")
@@ -145,7 +151,7 @@ def _unattended(options: Options, folder: Path) -> int:
         seconds=SECONDS if options.seconds is None else options.seconds,
         rate=RATE if options.rate is None else options.rate,
         seed=options.seed,
-        round_seconds=options.round_seconds,
+        round_seconds=_round_seconds(options),
     )
 
     def say(line: str) -> None:
@@ -214,7 +220,7 @@ def _attended(options: Options, folder: Path) -> int:
         options.nodes,
         rate=2 * rate,
         burst=max(1.0, rate / 2),
-        round_seconds=options.round_seconds,
+        round_seconds=_round_seconds(options),
         allow_faults=True,
         http_token=True,
     )

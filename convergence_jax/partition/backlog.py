@@ -12,8 +12,8 @@ from convergence_jax.partition.observations import Batch, pack
 from convergence_jax.partition.records import ADD, Waiting
 from convergence_jax.partition.token_bucket import AgentBuckets, TokenBucket
 
+# Observations and the statistic that they are for.
 Released = list[tuple[str, Batch]]
-"""Observations and the statistic that they are for."""
 
 
 @dataclass

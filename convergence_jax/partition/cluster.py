@@ -25,8 +25,8 @@ _LEAN = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 
+# From a node to a node, one way.
 Link = tuple[str, str]
-"""From a node to a node, one way."""
 
 
 class Cluster:

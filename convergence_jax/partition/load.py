@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -161,6 +162,7 @@ class Load:
     def _write(self, node: str, chance: random.Random, every: float, mean: float) -> None:
         record, sequence = self._record(node), 0
         with self._cluster.connection(node, writer_name(node)) as connection:
+            _connect(connection)
             while not self._writing.wait(every * chance.uniform(0.5, 1.5)):
                 events = max(1, round(self._rate * every * chance.uniform(0.5, 1.5)))
                 if sequence % _SURGE_EVERY == _SURGE_EVERY - 1:  # more than the cap lets through at once
@@ -213,6 +215,8 @@ class Load:
     def _ask(self, nodes: Sequence[str], chance: random.Random, every: float, modes: Sequence[str]) -> None:
         records = {node: self._record(node) for node in nodes}
         connections = {node: self._cluster.connection(node, READER, 5.0) for node in nodes}
+        for connection in connections.values():
+            _connect(connection)
         try:
             while not self._asking.wait(every * chance.uniform(0.5, 1.5)):
                 node = chance.choice(nodes)
@@ -251,3 +255,9 @@ class Load:
         else:
             asked.failed += 1
             record.wrong.append(f"{record.node}: {mode} query answered {status}: {said}"[:200])
+
+
+def _connect(connection: HttpClient) -> None:
+    """Shake hands before the first request that is timed."""
+    with suppress(RemoteError):
+        connection.request("GET", "/metrics")

@@ -15,8 +15,8 @@ from types import TracebackType
 
 from convergence_jax.errors import InputError
 
+# From a node to a node, one way; nodes are numbered from 0.
 Link = tuple[int, int]
-"""From a node to a node, one way; nodes are numbered from 0."""
 
 MOST = 1000
 """Ports that a Linux bridge has room for are 1,024."""
@@ -291,7 +291,9 @@ def remove(prefix: str) -> None:
     except FileNotFoundError:
         return
     ours = [name for name in present if re.fullmatch(rf"{re.escape(prefix)}-(\d+|switch|observer)", name)]
-    lived_in = {_identity(_NAMES / name) for name in ours if name[-1].isdigit()}
+    # Whatever those names stand for: never those who live where this thread does.
+    spared = {None, _identity(Path("/proc/thread-self/ns/net"))}
+    lived_in = {_identity(_NAMES / name) for name in ours if name[-1].isdigit()} - spared
     for process in _processes() if lived_in else ():
         if process != os.getpid() and _identity(Path(f"/proc/{process}/ns/net")) in lived_in:
             with contextlib.suppress(ProcessLookupError):  # it may just have ended

@@ -13,12 +13,12 @@ from convergence_jax.partition.replica import Row
 from convergence_jax.partition.roster import MomentsSchema, Roster, Schema
 from convergence_jax.partition.row import Incarnation
 
+# Of moments: count, sum of each feature in ticks, sums of products of each pair, upper triangle by
+# rows. Of evidence: count, sum in units of ``2**-1074``.
 Sums = tuple[int, ...]
-"""Of moments: count, sum of each feature in ticks, sums of products of each pair, upper triangle by rows. Of
-evidence: count, sum in units of ``2**-1074``."""
 
+# By statistic; for evidence by statistic, agent and observer. What is zero is left out.
 Totals = dict[tuple[str, ...], Sums]
-"""By statistic; for evidence by statistic, agent and observer. What is zero is left out."""
 
 SEPARATOR = "\x1f"
 SMALLEST = 1074

@@ -36,8 +36,8 @@ class Incarnation(NamedTuple):
     nonce: int
 
 
+# A reading of an issuer's clock: milliseconds since that incarnation started, rounded down.
 Token = tuple[Incarnation, int]
-"""A reading of an issuer's clock: milliseconds since that incarnation started, rounded down."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import msgspec
 from convergence_jax.partition.journal import JournalFull
 from convergence_jax.partition.records import ADD, Commit, Sequences, Snapshot, Waiting, Write
 
+# Client and sequence of a write.
 Name = tuple[str, int]
-"""Client and sequence of a write."""
 
 
 class SimulatedDisk:
@@ -122,6 +122,10 @@ class SimulatedDisk:
         if commit is not None:
             self._apply(commit)
 
+    def drop(self) -> None:
+        """Forget what is in the cache: the step failed."""
+        self._cached = None
+
     @property
     def cached(self) -> Commit | None:
         """What was written and not synced."""
@@ -156,7 +160,7 @@ class SimulatedDisk:
                 self._standing[write.statistic][name] = write
         for name in commit.retracted:
             self.retracted.add(name)
-            self._standing[self.writes[name].statistic].pop(name)
+            self._standing[self.writes[name].statistic].pop(name, None)
         self.waiting.update({item.position: item for item in commit.waiting})
         for position in commit.finished:
             self.waiting.pop(position, None)

@@ -1,14 +1,23 @@
 """Short runs of real node processes under every scenario, and how soon a larger cluster agrees."""
 
+import json
 import os
+import shutil
 import statistics
-import tempfile
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from convergence_jax.data.digest import digest
 from convergence_jax.partition.namespaces import Namespaces, missing
-from convergence_jax.partition.scenario import Plan, faults_of, run
+from convergence_jax.partition.scenario import RESULT, Plan, faults_of, run
+
+REPEATS = "CLUSTER_REPEATS"
+"""In the environment: how often each scenario is run, where that is not what the config says."""
+
+KEPT = Path("results") / "real_clusters"
+"""Results of runs that are done, so that they are not done again, and whole folders of runs with a fault."""
 
 
 def main(config: dict[str, Any]) -> dict[str, Any]:
@@ -17,7 +26,7 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     plans = [
         Plan(given["nodes"], scenario, given["seconds"], given["rate"], seed + repeat)
         for scenario in given["scenarios"]
-        for repeat in range(given["repeats"])
+        for repeat in range(int(os.environ.get(REPEATS, given["repeats"])))
     ]
     results = [_run(plan) for plan in plans]
     healing = config["healing"]
@@ -41,8 +50,21 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(plan: Plan) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as held:
-        network = None
-        if missing() is None:
-            network = held.enter_context(Namespaces(plan.nodes, f"runs{os.getpid()}"))
-        return run(plan, Path(folder) / "run", network)
+    """The result of a run, which is made unless it is there already."""
+    folder = KEPT / digest([repr(plan), metadata.version("convergence-jax")])[:16]
+    kept = folder.with_suffix(".json")
+    if not kept.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was broken off
+        with ExitStack() as held:
+            network = None
+            if missing() is None:
+                network = held.enter_context(Namespaces(plan.nodes, f"runs{os.getpid()}"))
+            faults = faults_of(run(plan, folder, network))
+        os.replace(folder / RESULT, kept)
+        if not faults:
+            shutil.rmtree(folder)
+    result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    print(
+        f"{plan.scenario:8s} {plan.nodes} nodes, seed {plan.seed}: {faults_of(result) or 'good'}", flush=True
+    )
+    return result

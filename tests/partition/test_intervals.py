@@ -255,7 +255,7 @@ def test_with_some_taken_away_from_the_corners_a_covariance_is_not_far_beyond_it
 
 
 def test_what_is_taken_away_was_there_to_be_taken_away():
-    """With both means a thousandth of the range, one in a thousand is at one high end and the other low end."""
+    """With both means a thousandth of the range, at most one in a thousand is at a high end."""
     span = Span(0, 1000)
     found = covariance_interval(1000, (1000, 1000), 1000, (span, span), Unseen(0, 50))
     assert found.upper < 2.5  # 50 if all that is taken away could be there
