@@ -125,7 +125,8 @@ class SimulatedNode:
         """Crash, and find in place of the disk a backup of it."""
         self.crash()
         self._unpublished.clear()
-        counter = self.disk.counter if self._chance.random() < 0.5 else 0
+        forgotten = self._chance.random() < 0.5 and self.clock.wall() > self.disk.counter + 1
+        counter = 0 if forgotten else self.disk.counter  # then the next one follows the clock
         self.disk = backup
         self.disk.counter = counter
         self.network.forget(self.name)

@@ -159,6 +159,8 @@ def test_a_step_may_take_back_what_was_folded_away_since_it_was_found(journal: S
     journal.commit(Commit((WRITE,)))
     assert journal.find("ann", 0) == WRITE
     journal.compact(200.0)
+    with pytest.raises(ValueError, match="write 1 of 'ann' is not there"):
+        journal.commit(Commit(retracted=(("ann", 1),)))
     journal.commit(Commit((write(1, 200.0),), retracted=(("ann", 0),)))
     assert journal.load().acknowledged == {"ann": Sequences(2)}
 

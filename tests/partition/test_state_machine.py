@@ -273,4 +273,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestParticipants = Machine.TestCase
-TestParticipants.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestParticipants.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
