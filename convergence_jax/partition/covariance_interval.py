@@ -55,8 +55,8 @@ def variance_interval(n: int, total: int, squares: int, span: Span, unseen: Unse
     z = min(max(Fraction(low + high, 2), share * low), share * high)
     upper = n * scatter + n * z * z + additions * max(high - z, z - low) ** 2
     upper /= (n + additions - removals - 1) * n**2
-    if additions and 4 * upper > span.width**2:  # then fewer than `M` more may give a larger one
-        upper = largest
+    # Beyond a quarter of the squared width, fewer than `M` more may give a larger variance.
+    upper = largest if additions and 4 * upper > span.width**2 else min(upper, largest)
     lower = n * scatter - Fraction(n * removals, n - removals) * max(low * low, high * high)
     lower = max(lower, Fraction(0)) / ((n + additions - removals - 1) * n**2)
     return _scaled(lower, upper, span, span)

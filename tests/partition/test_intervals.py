@@ -288,6 +288,7 @@ def test_with_nothing_taken_away_a_covariance_is_the_extreme_over_parts_of_truth
     st.lists(st.tuples(st.integers(-40, 160), st.integers(0, 90)), min_size=2, max_size=30),
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40)), min_size=2, max_size=6),
 )
+@example([(-40, 0), (160, 90)] * 8, [(0, 0), (0, 10)])
 def test_no_interval_shrinks_when_more_may_be_unseen(visible, steps):
     n, (totals, products, squares) = len(visible), sums(visible)
     missing, last = Unseen(0, 0), None
