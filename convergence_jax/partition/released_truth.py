@@ -148,12 +148,15 @@ class Release:
     added, removed : int
         Observations released and taken back so far.
     totals : dict
+    about : dict of (str, str) to int
+        Items added so far about each agent, by statistic and agent.
     """
 
     at: int
     added: int
     removed: int
     totals: Totals
+    about: dict[tuple[str, ...], int]
 
 
 @dataclass
@@ -173,7 +176,7 @@ class Ledger:
 
     schemas: Mapping[str, Schema]
     request: Callable[[str, int], Request]
-    releases: list[Release] = field(default_factory=lambda: [Release(0, 0, 0, {})])
+    releases: list[Release] = field(default_factory=lambda: [Release(0, 0, 0, {}, {})])
     versions: dict[tuple[Incarnation, int], int] = field(default_factory=dict)
     _waiting: dict[int, tuple[str, Totals]] = field(default_factory=dict)
 
@@ -185,15 +188,18 @@ class Ledger:
     def accept(self, at: int, commits: Iterable[Commit]) -> bool:
         """Take in steps that became visible together, at an instant; whether they released anything."""
         added, removed = self.last.added, self.last.removed
-        totals = dict(self.last.totals)
+        totals, about = dict(self.last.totals), dict(self.last.about)
         for commit in commits:
             adds, takes = self._released(commit)
             add(totals, adds)
             add(totals, takes, -1)
+            for (name, *agent), sums in adds.items():
+                key = (name, *agent[:1])
+                about[key] = about.get(key, 0) + sums[0]
             added, removed = added + events(adds), removed + events(takes)
         changed = (added, removed) != (self.last.added, self.last.removed)
         if changed:
-            self.releases.append(Release(at, added, removed, totals))
+            self.releases.append(Release(at, added, removed, totals, about))
         return changed
 
     def _released(self, commit: Commit) -> tuple[Totals, Totals]:
@@ -247,5 +253,5 @@ class Ledger:
         kept = self.releases[places[-1]]
         del self.releases[places[-1] + 1 :]
         self.versions = {name: place for name, place in self.versions.items() if place < len(self.releases)}
-        self.releases.append(Release(at, kept.added, kept.removed, found))
+        self.releases.append(Release(at, kept.added, kept.removed, found, kept.about))
         return places[-1]

@@ -143,14 +143,14 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
     windows = not restores and chance.random() < 0.2
     events = chance.choice((1, 4, 4, 16))
     rosters = _rosters(seed, chance, names, pace, events, retracting > 0 or windows, windows)
-    first = rosters[0]
+    first, step = rosters[0], pace * chance.choice((0.7, 1.5, 4.0))
     extremes = (200 * PPM, -200 * PPM)
     return Schedule(
         seed=seed,
         rosters=rosters,
         seconds=seconds,
         drift={m.name: chance.choice((*extremes, chance.randint(-200, 200) * PPM)) for m in first.members},
-        step_seconds=pace * chance.choice((0.7, 1.5, 4.0)),
+        step_seconds=step,
         exchange_seconds=pace * chance.choice((1.0, 2.0, 4.0)),
         push_seconds=pace * chance.choice((0.0, 0.0, 0.0, 6.0)),
         commit_seconds=pace * chance.choice((0.01, 0.1, 0.5)),
@@ -162,8 +162,8 @@ def draw(seed: int, *, nodes: int | None = None, signed: bool = False) -> Schedu
         retracting=retracting,
         giving_up=chance.choice((0.0, 0.0, 0.1)),
         limit=chance.choice((1 << 20, 700 + 120 * size)) if len(rosters) == 1 else 1 << 20,
-        checks=12,
-        faults=_faults(chance, names, seconds, len(rosters), restores),
+        checks=8,
+        faults=_faults(chance, names, seconds, step, len(rosters), restores),
         signed=signed,
     )
 
@@ -251,7 +251,12 @@ def _with(roster: Roster, version: int, members: list[Member]) -> Roster:
 
 
 def _faults(
-    chance: random.Random, names: tuple[str, ...], seconds: float, rosters: int, restores: bool
+    chance: random.Random,
+    names: tuple[str, ...],
+    seconds: float,
+    step: float,
+    rosters: int,
+    restores: bool,
 ) -> tuple[Fault, ...]:
     found: list[Fault] = []
 
@@ -271,6 +276,10 @@ def _faults(
         for _ in range(chance.randint(0, most)):
             lasts = chance.choice((0.005, 0.05, 0.3)) * seconds * chance.random()
             found.append(Fault(chance.uniform(0.02, 1.0) * seconds, kind, some(1), lasts))
+    if chance.random() < 0.2:  # again and again, with hardly time for a step in between
+        start, kind, node = chance.uniform(0.1, 0.8) * seconds, chance.choice(("crash", "full")), some(1)
+        for i in range(chance.randint(3, 6)):
+            found.append(Fault(start + 2 * i * step, kind, node, (0.3 if kind == "crash" else 1.0) * step))
     if chance.random() < 0.15 and not restores:
         found.append(Fault(chance.uniform(0.2, 0.9) * seconds, "leave", some(1)))
     for _ in range(rosters - 1):

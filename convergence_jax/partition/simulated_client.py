@@ -11,8 +11,8 @@ from convergence_jax.partition.schedule import Schedule
 from convergence_jax.partition.simulated_network import SECOND
 from convergence_jax.partition.writer import Outcome, Request
 
-AGENTS = ("ada", "bob", "cy", "dee")
-"""Whom evidence is about."""
+AGENTS = ("ada", "ada", "ada", "ada", "bob", "cy")
+"""Whom evidence is about: most of it about one, who comes up against its own cap."""
 
 OUTSTANDING = 3
 """Requests that a client sends before it hears of any, at most."""
@@ -63,7 +63,7 @@ class SimulatedClient:
         self._others, self._roster, self._schedule = others, roster, schedule
         self._chance, self._after, self._asked = chance, after, asked
         self._left = schedule.writes
-        self._outstanding: dict[int, Request] = {}
+        self._outstanding: dict[int, Server] = {}
         self._written: list[int] = []
         self._sequence = 0
         self._patience = schedule.seconds / 16
@@ -78,9 +78,9 @@ class SimulatedClient:
         """Write nothing new."""
         self._left, self.loss = 0, 0.0
 
-    def give_up(self) -> None:
-        """Ask for nothing again whose answer is missing: the node has lost its disk."""
-        self._outstanding.clear()
+    def give_up(self, server: Server) -> None:
+        """Ask a node that has lost its disk for nothing again whose answer is missing."""
+        self._outstanding = {s: at for s, at in self._outstanding.items() if at is not server}
 
     def _think(self) -> None:
         pause = self._chance.expovariate(1.0) * self._schedule.seconds / self._schedule.writes
@@ -93,7 +93,7 @@ class SimulatedClient:
             self._left -= 1
             request = self._retraction() if self._chance.random() < self._schedule.retracting else None
             request = request or self._write()
-            self._outstanding[request.sequence] = request
+            self._outstanding[request.sequence] = self.server
             self._sequence += 1
             self._send(request)
         self._think()
@@ -129,7 +129,8 @@ class SimulatedClient:
         return values, tuple(self._chance.choice(AGENTS) for _ in range(count)) if evidence else ()
 
     def _send(self, request: Request) -> None:
-        server = self.server
+        """To the node that it was first sent to, unless that one refused it because it leaves."""
+        server = self._outstanding[request.sequence]
 
         def answer(outcome: Outcome) -> None:
             if self._chance.random() >= self.loss:
@@ -155,8 +156,8 @@ class SimulatedClient:
             self._send(request)
 
     def _hear(self, server: Server, sequence: int, outcome: Outcome) -> None:
-        if "leaving" in outcome.refused and server is self.server:
-            self.server = self._chance.choice(self._others())
+        if "leaving" in outcome.refused and self._outstanding.get(sequence) is server:
+            self.server = self._outstanding[sequence] = self._chance.choice(self._others())
         final = ("cannot be taken back", "take nothing back")
         if not outcome.refused or any(reason in outcome.refused for reason in final):
             self._outstanding.pop(sequence, None)

@@ -24,6 +24,7 @@ from convergence_jax.partition.released_truth import (
     said,
 )
 from convergence_jax.partition.roster import MomentsSchema, Roster
+from convergence_jax.partition.row import Incarnation
 from convergence_jax.partition.simulated_disk import Name, SimulatedDisk
 from convergence_jax.partition.writer import Outcome
 
@@ -58,6 +59,7 @@ class Oracle:
         self.ledgers = {name: Ledger(roster.schemas, self._request) for name in names}
         self._asked: dict[str, Query] = {}
         self._before: dict[tuple[str, Query], tuple[object, Interval]] = {}
+        self._held: dict[tuple[Incarnation, str], int] = {}
         self._restored: dict[str, tuple[set[Name], int]] = {}
 
     def _request(self, client: str, sequence: int) -> Request:
@@ -94,8 +96,9 @@ class Oracle:
         ledger.published(own)
         if own.head.whole:
             here = read(self.roster, own)
-            good = here == ledger.last.totals
-            self.require(good, "content", f"row of {participant.name} holds {here}, not {ledger.last.totals}")
+            shown, true = (own.head.added, own.head.removed, here), ledger.last
+            good = shown == (true.added, true.removed, true.totals)
+            self.require(good, "content", f"row of {participant.name} holds {shown}, not {true}")
         return changed
 
     def restored(self, node: str, disk: SimulatedDisk) -> None:
@@ -165,6 +168,10 @@ class Oracle:
         if place is None:
             self.require(isinf(origin.age_seconds), "age", f"{who}: age {origin.age_seconds}")
             place = 0
+        elif origin.node not in self._restored:
+            pair = participant.replica.key, origin.node
+            self.require(self._held.get(pair, 0) <= place, "older", f"{who}: it had a later one")
+            self._held[pair] = place
         since, then, now = ledger.missing_since(place), ledger.releases[place], ledger.last
         if since is not None and not origin.excluded:
             age, true = origin.age_seconds, Fraction(at - since, SECOND)
@@ -224,6 +231,8 @@ class Oracle:
         if query.mode == "bounded_staleness":
             self._check_fresh(participant, query.max_age or 0.0, at, who)
         self._check_value(participant, given, who)
+        if query.what == "log_odds":
+            self._check_agents(participant, query, who)
         if given.interval is not None:
             self.counts["intervals"] += 1
             for truth in self._truths(participant, query):
@@ -236,6 +245,17 @@ class Oracle:
             since = ledger.missing_since(ledger.place(participant.replica.latest(node)) or 0)
             fresh = since is None or Fraction(at - since, SECOND) <= max_age
             self.require(fresh, "stale", f"{who}: answered, and {node} is older")
+
+    def _check_agents(self, participant: Participant, query: Query, who: str) -> None:
+        """No more items about any agent are missing than its caps and the ages say."""
+        origins = participant.origins()
+        for origin, possible in zip(origins, participant.unseen_about(query.statistic, origins), strict=True):
+            ledger = self.ledgers[origin.node]
+            then = ledger.releases[ledger.place(participant.replica.latest(origin.node)) or 0]
+            now = {key: n for key, n in ledger.last.about.items() if key[0] == query.statistic}
+            missing = max((n - then.about.get(key, 0) for key, n in now.items()), default=0)
+            good = possible.additions is None or missing <= possible.additions
+            self.require(good, "unseen", f"{who}: {missing} items of {origin.node}, not {possible.additions}")
 
     def _check_value(self, participant: Participant, given: Answer, who: str) -> None:
         """The count is that of the rows that are here."""

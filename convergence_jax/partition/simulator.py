@@ -215,8 +215,7 @@ class Simulator:
     def _lose(self, node: SimulatedNode, lasts: int) -> None:
         node.lose(self._backups.pop(node.name))
         for client in self.clients:
-            if client.server is node:
-                client.give_up()
+            client.give_up(node)
         self.after(lasts, node.start)
 
     def _check(self) -> None:

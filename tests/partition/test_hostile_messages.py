@@ -1,5 +1,6 @@
 """Whatever a peer or a member sends, a node refuses it, counts it, goes on, and holds what it held."""
 
+import dataclasses
 import random
 from collections import Counter
 
@@ -32,6 +33,7 @@ from convergence_jax.partition.answers import Query, answer
 from convergence_jax.partition.encoding import encode
 from convergence_jax.partition.messages import Dictionary, Digest, Key
 from convergence_jax.partition.replica import Replica
+from convergence_jax.partition.roster import Feature, MomentsSchema
 from convergence_jax.partition.row import Conflict, Head, Incarnation
 from convergence_jax.statistics.state import map_arrays
 
@@ -220,6 +222,21 @@ def test_a_member_that_signs_cells_of_no_observations_is_refused_them_and_spoils
         assert answer(cluster.nodes["n1"], Query(statistic="latency", what=what)).count == 6
     good = {"latency": latency(5.0)}
     assert held.join(*sealed(head_of(MALLORY, 2, good), good))
+
+
+def test_products_beyond_what_the_squares_allow_are_refused():
+    plane = MomentsSchema(
+        name="plane",
+        features=[Feature(name=name, low=0.0, high=8.0, scale_bits=0) for name in ("width", "height")],
+    )
+    known = roster(3, statistics=[plane])
+    genuine = plane.statistic.total(plane.statistic.lift(np.array([[1.0, 1.0], [3.0, 3.0]])))
+    for product, right in ((10, True), (11, False), (6, True), (5, False)):
+        held = replica("n1", known)
+        products = digits.from_ints([10, product, 10], genuine.products.shape[-1])
+        cells = {"plane": encode(dataclasses.replace(genuine, products=products))}
+        assert held.join(*sealed(head_of(MALLORY, 1, cells), cells)) == right
+        assert held.refused == ({} if right else {"cell": 1})
 
 
 @pytest.mark.parametrize(

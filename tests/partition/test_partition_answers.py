@@ -119,6 +119,24 @@ def test_an_answer_is_about_all_members_and_names_its_roster():
     assert len(found.widens) == 3
 
 
+def test_where_nothing_is_unseen_the_interval_is_the_value():
+    cluster = Cluster(roster(1, statistics=STATISTICS))
+    cluster.wait(1)
+    cluster.write("n1", "ann", 0, *LATENCIES)
+    plane(cluster, "n1", 1, PAIRS)
+    queries = [{"what": what} for what in ("count", "mean", "covariance")]
+    queries += [
+        {"statistic": "plane", "what": "covariance", "feature": first, "other": second}
+        for first in ("width", "height")
+        for second in ("width", "height")
+    ]
+    for query in queries:
+        found = ask(cluster, **query)
+        assert found.confidence == 1.0
+        assert found.interval.lower <= found.value <= found.interval.upper
+        assert found.interval.upper - found.interval.lower <= 2 * math.ulp(found.value)
+
+
 # Unseen, confidence, intervals
 
 

@@ -14,19 +14,24 @@ import pytest
 from journal_model import seen, story
 from msgspec import structs
 
-from convergence_jax.partition import simulator
+from convergence_jax.partition import simulator, writer
 from convergence_jax.partition.caps import Cap, Caps
 from convergence_jax.partition.content import read_state, statistic_of
 from convergence_jax.partition.encoding import encode
 from convergence_jax.partition.journal import SqliteJournal
+from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Participant
 from convergence_jax.partition.records import Commit
+from convergence_jax.partition.released_truth import Request
 from convergence_jax.partition.replica import Replica
+from convergence_jax.partition.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
 from convergence_jax.partition.schedule import PPM, Fault, draw
 from convergence_jax.partition.simulated_clock import SimulatedClock
 from convergence_jax.partition.simulated_disk import SimulatedDisk
 from convergence_jax.partition.simulated_network import SECOND, SimulatedNetwork, Weather
-from convergence_jax.partition.simulator import Report, Simulator, simulate
+from convergence_jax.partition.simulated_node import seal, sealed
+from convergence_jax.partition.simulation_oracle import Oracle
+from convergence_jax.partition.simulator import Report, Simulator, exchange, simulate
 
 
 @pytest.mark.slow
@@ -182,6 +187,53 @@ def test_a_clock_beyond_the_bound_on_drift_breaks_the_bounds():
 
 def test_the_same_schedules_are_right_when_nothing_is_broken():
     assert not kinds(map(harsh, range(6)))
+
+
+def test_clocks_at_both_ends_of_their_drift_reach_the_bound_and_do_not_exceed_it():
+    now, drift = 1_000 * SECOND, 10_000
+    members = [Member(name=name, keys=[], address="x:1", rate=1.0, burst=1000.0) for name in ("slow", "fast")]
+    roster = Roster(
+        cluster="two",
+        version=1,
+        authority="00" * 32,
+        members=members,
+        statistics=[MomentsSchema(name="latency", features=[Feature(name="delay", low=0, high=1)])],
+        drift_ppm=float(drift),
+    )
+    oracle = Oracle(roster, ("slow", "fast"))
+    clocks = [
+        SimulatedClock(lambda: now, sign * drift * PPM, 0, 0.0, random.Random(sign)) for sign in (-1, 1)
+    ]
+    slow, fast = (
+        Participant(m.name, SignedRoster(roster, ""), SimulatedDisk(), 1, c.clock, sign=seal, verify=sealed)
+        for m, c in zip(members, clocks, strict=True)
+    )
+
+    def step(participant):
+        step = participant.begin()
+        participant.journal.commit(step.commit)
+        participant.finish(step)
+        oracle.published(participant, now, [step.commit])
+
+    for participant in (slow, fast):
+        oracle.published(participant, now)
+    now = 3_000 * SECOND  # the bucket is full
+    exchange(slow, fast)
+    step(fast)
+    exchange(slow, fast)
+    values = [0.5] * 2100
+    oracle.asked(Request("c", 0, "latency", tuple((v,) for v in values)))
+    fast.submit(
+        writer.Request("c", 0, "latency", observations(roster, "latency", values)), lambda outcome: None
+    )
+    step(fast)
+    for _ in range(2):
+        now += 500 * SECOND
+        step(fast)
+    origin = next(origin for origin in oracle.check_origins(slow, now) if origin.node == "fast")
+    assert oracle.ledgers["fast"].last.added == 1000 + 1010
+    assert origin.unseen.additions == 2010
+    assert not oracle.wrong
 
 
 def test_a_disk_that_only_says_that_it_synced_loses_what_was_acknowledged():
