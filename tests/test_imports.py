@@ -32,6 +32,19 @@ ORDER = [
 
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
+PARTITION = [
+    {"unseen"},
+    {"rows"},
+    {"writes"},
+    {"participant"},
+    {"answers"},
+    {"nodes"},
+    {"clusters", "simulation"},
+]
+"""The same of what is inside `partition`."""
+
+PARTITION_RANK = {room: rank for rank, rooms in enumerate(PARTITION) for room in rooms}
+
 HEAVY = {"jax", "jaxlib", "tyro", "rich", "matplotlib", "jinja2", "pyarrow", "msgspec", "hypothesis", "flax"}
 NETWORK = {"socket", "ssl", "http", "urllib", "grpc", "asyncio", "requests", "multiprocessing"}
 
@@ -73,6 +86,10 @@ def test_imports_point_up_the_list_of_rooms(path):
             continue
         assert there in RANK, f"{relative} imports {name}: upper rooms import modules, not the public names"
         assert there == here or RANK[there] < RANK[here], f"{relative} imports {name}, which is below it"
+        if (here, there) == ("partition", "partition"):
+            inner, other = relative.parts[1].removesuffix(".py"), name.split(".")[2]
+            good = other == inner or PARTITION_RANK[other] < PARTITION_RANK[inner]
+            assert good, f"{relative} imports {name}, which is below it"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -117,7 +117,7 @@ def _round_seconds(options: Options) -> float:
 
 
 def _prepare(options: Options, folder: Path) -> int:
-    from convergence_jax.partition.local_cluster import prepare
+    from convergence_jax.partition.clusters.local import prepare
 
     rate = RATE_AT_A_PROMPT if options.rate is None else options.rate
     files = prepare(
@@ -141,7 +141,7 @@ def _prepare(options: Options, folder: Path) -> int:
 
 
 def _unattended(options: Options, folder: Path) -> int:
-    from convergence_jax.partition.scenario import ANSWERS, RESULT, Plan, faults_of, run
+    from convergence_jax.partition.clusters.scenario import ANSWERS, RESULT, Plan, faults_of, run
     from convergence_jax.report.timeline import moments, timeline
 
     assert options.scenario is not None
@@ -176,7 +176,7 @@ def _unattended(options: Options, folder: Path) -> int:
 
 def _network(options: Options, held: ExitStack) -> Any:
     """Network namespaces where this machine has them; None for the nodes' own switch, if that is allowed."""
-    from convergence_jax.partition.namespaces import Namespaces, missing
+    from convergence_jax.partition.clusters.namespaces import Namespaces, missing
 
     lacking = missing()
     if lacking is None:
@@ -211,8 +211,8 @@ def _summarise(result: dict[str, Any], path: Path) -> None:
 
 def _attended(options: Options, folder: Path) -> int:
     from convergence_jax.commands.cluster_session import Session
-    from convergence_jax.partition.cluster import Cluster
-    from convergence_jax.partition.local_cluster import prepare
+    from convergence_jax.partition.clusters.cluster import Cluster
+    from convergence_jax.partition.clusters.local import prepare
 
     rate = RATE_AT_A_PROMPT if options.rate is None else options.rate
     files = prepare(

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from convergence_jax.commands.cluster_view import table
 from convergence_jax.errors import InputError, RemoteError, closest
-from convergence_jax.partition.cluster import Cluster
-from convergence_jax.partition.local_cluster import FEATURE, STATISTIC
+from convergence_jax.partition.clusters.cluster import Cluster
+from convergence_jax.partition.clusters.local import FEATURE, STATISTIC
 from convergence_jax.transport.http_client import HttpClient
 
 HELP = """\

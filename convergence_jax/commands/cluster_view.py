@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.cluster import Cluster
+from convergence_jax.partition.clusters.cluster import Cluster
 
 if TYPE_CHECKING:
     from convergence_jax.commands.cluster_session import Session

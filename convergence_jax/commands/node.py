@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.backup import backup, restore
-from convergence_jax.partition.node_config import NodeConfig, read_config
+from convergence_jax.partition.nodes.config import NodeConfig, read_config
+from convergence_jax.partition.writes.backup import backup, restore
 
 
 def node(config: str, backup_to: str | None, restore_from: str | None) -> int:
@@ -43,7 +43,7 @@ def node(config: str, backup_to: str | None, restore_from: str | None) -> int:
 
 
 def _journal(config: NodeConfig) -> Path:
-    from convergence_jax.partition.node import JOURNAL
+    from convergence_jax.partition.nodes.node import JOURNAL
 
     return Path(config.data) / JOURNAL
 
@@ -53,8 +53,8 @@ ATTENDED = "--attended"
 
 
 async def _serve(config: NodeConfig, attended: bool) -> None:
-    from convergence_jax.partition.http_api import HttpApi
-    from convergence_jax.partition.node import Node
+    from convergence_jax.partition.nodes.http_api import HttpApi
+    from convergence_jax.partition.nodes.node import Node
     from convergence_jax.transport.memory import release_startup_memory
 
     running = Node(config)

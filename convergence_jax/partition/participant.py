@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition import caps, gossip
-from convergence_jax.partition.content import read_state, statistic_of
-from convergence_jax.partition.encoding import encode
-from convergence_jax.partition.messages import Digest, News
-from convergence_jax.partition.records import Journal, Snapshot
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import Roster, SignedRoster
-from convergence_jax.partition.row import Incarnation
+from convergence_jax.partition.rows import gossip
+from convergence_jax.partition.rows.content import read_state, statistic_of
+from convergence_jax.partition.rows.encoding import encode
+from convergence_jax.partition.rows.messages import Digest, News
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import Roster, SignedRoster
+from convergence_jax.partition.rows.row import Incarnation
 from convergence_jax.partition.unseen import Unseen, age_bound, unseen
-from convergence_jax.partition.writer import Outcome, Request, Step, Writer
+from convergence_jax.partition.writes import caps
+from convergence_jax.partition.writes.records import Journal, Snapshot
+from convergence_jax.partition.writes.writer import Outcome, Request, Step, Writer
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Participant:
     sign : callable of bytes to bytes
     verify : callable of (roster, node, body, signature) to bool
     earlier : sequence of SignedRoster
-        As in :class:`~convergence_jax.partition.replica.Replica`.
+        As in :class:`~convergence_jax.partition.rows.replica.Replica`.
     """
 
     def __init__(
@@ -277,7 +278,7 @@ class Participant:
         return Unseen(about, possible.removals)
 
     def digest_of_states(self) -> str:
-        """As :meth:`~convergence_jax.partition.replica.Replica.digest`."""
+        """As :meth:`~convergence_jax.partition.rows.replica.Replica.digest`."""
         return self.replica.digest()
 
     def oldest(self) -> float:

@@ -117,7 +117,7 @@ def unseen(burst: Real, rate: Real, age_seconds: float) -> int | None:
     published after the token was issued, and holds every step up to its own. All later steps read the clock
     after that row was published. So their readings lie in a window no longer than the age, and the bucket
     grants at most ``burst + rate * age`` in it, over restarts too
-    (:class:`~convergence_jax.partition.token_bucket.TokenBucket`).
+    (:class:`~convergence_jax.partition.writes.token_bucket.TokenBucket`).
     """
     check_cap(burst, rate)
     if not age_seconds >= 0.0:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta
 
-from convergence_jax.partition.anytime import Boundary, OriginMean, anytime_mean_interval
-from convergence_jax.partition.interval import Span, mean_interval
+from convergence_jax.partition.answers.anytime import Boundary, OriginMean, anytime_mean_interval
+from convergence_jax.partition.answers.interval import Span, mean_interval
 from convergence_jax.partition.unseen import Unseen
 
 SPAN = Span(0, 1 << 30, 30)

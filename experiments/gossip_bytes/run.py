@@ -5,13 +5,13 @@ import random
 from collections import Counter
 from typing import Any
 
-from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Clock, Participant
-from convergence_jax.partition.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
-from convergence_jax.partition.simulated_disk import SimulatedDisk
-from convergence_jax.partition.simulated_node import seal, sealed
-from convergence_jax.partition.simulator import one_round
-from convergence_jax.partition.writer import Request
+from convergence_jax.partition.rows.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
+from convergence_jax.partition.simulation.disk import SimulatedDisk
+from convergence_jax.partition.simulation.node import seal, sealed
+from convergence_jax.partition.simulation.simulator import one_round
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.writer import Request
 
 SECOND = 10**9
 

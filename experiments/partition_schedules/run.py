@@ -10,12 +10,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Clock, Participant
-from convergence_jax.partition.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
-from convergence_jax.partition.simulated_disk import SimulatedDisk
-from convergence_jax.partition.simulator import Report, one_round, simulate
-from convergence_jax.partition.writer import Request
+from convergence_jax.partition.rows.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
+from convergence_jax.partition.simulation.disk import SimulatedDisk
+from convergence_jax.partition.simulation.simulator import Report, one_round, simulate
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.writer import Request
 
 SIGNATURE = bytes(64)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from convergence_jax.data.digest import digest
-from convergence_jax.partition.namespaces import Namespaces, missing
-from convergence_jax.partition.scenario import RESULT, Plan, faults_of, run
+from convergence_jax.partition.clusters.namespaces import Namespaces, missing
+from convergence_jax.partition.clusters.scenario import RESULT, Plan, faults_of, run
 
 REPEATS = "CLUSTER_REPEATS"
 """In the environment: how often each scenario is run, where that is not what the config says."""

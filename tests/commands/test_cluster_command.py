@@ -13,7 +13,7 @@ import time
 import pytest
 
 from convergence_jax import cli
-from convergence_jax.partition.node_config import read_config
+from convergence_jax.partition.nodes.config import read_config
 
 COMMAND = [sys.executable, "-m", "convergence_jax", "cluster"]
 
@@ -68,7 +68,9 @@ def test_an_unknown_scenario_is_one_line(capsys):
 
 
 def test_without_namespaces_a_scenario_needs_leave_to_let_nodes_cut_their_links(folder, capsys, monkeypatch):
-    monkeypatch.setattr("convergence_jax.partition.namespaces.missing", lambda: "they take the superuser")
+    monkeypatch.setattr(
+        "convergence_jax.partition.clusters.namespaces.missing", lambda: "they take the superuser"
+    )
     line = (
         "--scenario: no network namespaces (they take the superuser); "
         "let nodes cut their links with --allow-faults."
@@ -108,8 +110,8 @@ def test_a_run_that_broke_a_promise_ends_with_status_1_and_one_line(capsys, monk
         (folder / "answers.jsonl").write_text("")
         return result
 
-    monkeypatch.setattr("convergence_jax.partition.namespaces.missing", lambda: "none here")
-    monkeypatch.setattr("convergence_jax.partition.scenario.run", pretend)
+    monkeypatch.setattr("convergence_jax.partition.clusters.namespaces.missing", lambda: "none here")
+    monkeypatch.setattr("convergence_jax.partition.clusters.scenario.run", pretend)
     words = ["cluster", "--nodes", "3", "--scenario", "crash", "--seconds", "5", "--seed", "4"]
     status, out, err = run(*words, "--allow-faults", "--out", "broken", capsys=capsys)
     assert status == 1

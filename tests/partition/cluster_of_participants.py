@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from cluster_of_replicas import member, signing_key
 from cluster_of_replicas import roster as make_roster
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Clock, Participant
-from convergence_jax.partition.records import ADD, Commit, Sequences, Snapshot, Waiting, Write
-from convergence_jax.partition.roster import SignedRoster
-from convergence_jax.partition.writer import Outcome, Request
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.roster import SignedRoster
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.records import ADD, Commit, Sequences, Snapshot, Waiting, Write
+from convergence_jax.partition.writes.writer import Outcome, Request
 
 EPOCH = 1.7e9
 CAPPED = make_roster([member("n1", rate=10.0, burst=20.0, remove_rate=5.0, remove_burst=10.0)])

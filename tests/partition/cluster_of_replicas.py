@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.cells import Cells
-from convergence_jax.partition.encoding import encode
-from convergence_jax.partition.messages import Dictionary, Key, News, Update
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import (
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.cells import Cells
+from convergence_jax.partition.rows.encoding import encode
+from convergence_jax.partition.rows.messages import Dictionary, Key, News, Update
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import (
     EvidenceSchema,
     Feature,
     Member,
@@ -22,7 +22,7 @@ from convergence_jax.partition.roster import (
     SignedRoster,
     body,
 )
-from convergence_jax.partition.row import Conflict, Head, Incarnation, conflict
+from convergence_jax.partition.rows.row import Conflict, Head, Incarnation, conflict
 
 LATENCY = MomentsSchema(name="latency", features=[Feature(name="delay", low=0.0, high=1000.0)])
 TRUST = EvidenceSchema(name="trust", low=-8.0, high=8.0, agent_rate=5.0, agent_burst=5.0)

@@ -16,11 +16,11 @@ from cluster_of_replicas import (
     successor,
 )
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.messages import News
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import encode as encode_roster
-from convergence_jax.partition.row import Incarnation
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.messages import News
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import encode as encode_roster
+from convergence_jax.partition.rows.row import Incarnation
 
 ROSTER = roster(3)
 NUMBERS = [-(2**63), -(2**31), -1, 0, 1, 2, 3, 127, 128, 2**31, 2**32, 2**62, 2**62 + 1, 2**63 - 1, 2**64 - 1]

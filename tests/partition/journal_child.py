@@ -13,10 +13,10 @@ from contextlib import closing
 
 from journal_model import story
 
-from convergence_jax.partition.backup import backup
-from convergence_jax.partition.incarnation import next_incarnation
-from convergence_jax.partition.journal import SqliteJournal
-from convergence_jax.partition.records import Commit, Write
+from convergence_jax.partition.writes.backup import backup
+from convergence_jax.partition.writes.incarnation import next_incarnation
+from convergence_jax.partition.writes.journal import SqliteJournal
+from convergence_jax.partition.writes.records import Commit, Write
 
 RETENTION_SECONDS = 20.0
 

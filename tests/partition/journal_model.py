@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from convergence_jax.partition.journal_tables import RECOUNT
-from convergence_jax.partition.records import Commit, Waiting, Write
+from convergence_jax.partition.writes.records import Commit, Waiting, Write
+from convergence_jax.partition.writes.tables import RECOUNT
 
 
 class Model:

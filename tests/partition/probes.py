@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol
 
-from convergence_jax.partition.namespaces import Link, enter, leave
+from convergence_jax.partition.clusters.namespaces import Link, enter, leave
 
 PORT = 9000
 SECONDS = 10.0

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergence_jax.partition.anytime import Boundary, OriginMean, anytime_mean_interval
-from convergence_jax.partition.interval import Interval, Span, mean_interval
+from convergence_jax.partition.answers.anytime import Boundary, OriginMean, anytime_mean_interval
+from convergence_jax.partition.answers.interval import Interval, Span, mean_interval
 from convergence_jax.partition.unseen import Unseen
 
 SPAN = Span(-512, 1536, 9)  # from -1 to 3

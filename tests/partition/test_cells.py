@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergence_jax.partition.cells import Cells
+from convergence_jax.partition.rows.cells import Cells
 
 KEYS = st.sampled_from([f"agent {i}" for i in range(12)])
 CHANGES = st.dictionaries(KEYS, st.binary(max_size=2), max_size=5)

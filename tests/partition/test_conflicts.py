@@ -25,10 +25,10 @@ from cluster_of_replicas import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import Lifted
-from convergence_jax.partition.row import Conflict, Incarnation, conflict
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import Lifted
+from convergence_jax.partition.rows.row import Conflict, Incarnation, conflict
 
 ROSTER = roster(4)
 KEY = Incarnation("n1", 1, 0)

@@ -16,8 +16,8 @@ from journal_child import RETENTION_SECONDS
 from journal_model import Model, recount, seen, story
 from power_loss import Disk, build
 
-from convergence_jax.partition.backup import restore
-from convergence_jax.partition.journal import SqliteJournal
+from convergence_jax.partition.writes.backup import restore
+from convergence_jax.partition.writes.journal import SqliteJournal
 
 CHILD = [sys.executable, str(Path(__file__).with_name("journal_child.py"))]
 Require = Callable[[str, bool, str], None]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from convergence_jax.exact import digits
 from convergence_jax.exact.fixed_point import FixedPoint
-from convergence_jax.partition.encoding import decode, encode
+from convergence_jax.partition.rows.encoding import decode, encode
 from convergence_jax.statistics.count import Count
 from convergence_jax.statistics.moments import Moments, MomentsState
 from convergence_jax.statistics.state import map_arrays

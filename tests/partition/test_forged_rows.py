@@ -18,10 +18,10 @@ from cluster_of_replicas import (
     trust,
 )
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.content import evidence_key
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.row import Incarnation
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.content import evidence_key
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.row import Incarnation
 
 ROSTER = roster(3)
 NAMES = ("latency", evidence_key("trust", "ann", "eye"), evidence_key("trust", "bob", "eye"))

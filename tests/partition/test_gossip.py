@@ -20,11 +20,11 @@ from cluster_of_replicas import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.content import evidence_key
-from convergence_jax.partition.messages import News
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.row import Incarnation
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.content import evidence_key
+from convergence_jax.partition.rows.messages import News
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.row import Incarnation
 
 ROSTER = roster(5)
 NODES = [f"n{i}" for i in range(1, 6)]

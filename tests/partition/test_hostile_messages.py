@@ -28,13 +28,13 @@ from cluster_of_replicas import (
 from hostile_peer import FUZZ, ROSTER, genuine, pack, victim
 
 from convergence_jax.exact import digits
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.answers import Query, answer
-from convergence_jax.partition.encoding import encode
-from convergence_jax.partition.messages import Dictionary, Digest, Key
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import Feature, MomentsSchema
-from convergence_jax.partition.row import Conflict, Head, Incarnation
+from convergence_jax.partition.answers.answer import Query, answer
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.encoding import encode
+from convergence_jax.partition.rows.messages import Dictionary, Digest, Key
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import Feature, MomentsSchema
+from convergence_jax.partition.rows.row import Conflict, Head, Incarnation
 from convergence_jax.statistics.state import map_arrays
 
 REASONS = {"malformed", "format", "oversized", "signature", "unknown", "roster", "cell", "decode"}

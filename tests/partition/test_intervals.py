@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convergence_jax.partition.covariance_interval import covariance_interval, variance_interval
-from convergence_jax.partition.interval import (
+from convergence_jax.partition.answers.covariance_interval import covariance_interval, variance_interval
+from convergence_jax.partition.answers.interval import (
     Interval,
     Span,
     count_interval,

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from journal_model import Model, recount, seen, story
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition import journal as journal_module
-from convergence_jax.partition.incarnation import next_incarnation
-from convergence_jax.partition.journal import SqliteJournal
-from convergence_jax.partition.journal_tables import RECOUNT
-from convergence_jax.partition.records import Commit, Sequences, Waiting, Write
+from convergence_jax.partition.writes import journal as journal_module
+from convergence_jax.partition.writes.incarnation import next_incarnation
+from convergence_jax.partition.writes.journal import SqliteJournal
+from convergence_jax.partition.writes.records import Commit, Sequences, Waiting, Write
+from convergence_jax.partition.writes.tables import RECOUNT
 
 WRITE = Write("ann", 0, "add", "delay", 3, b"123", 100.0)
 PART = Waiting(0, "ann", 0, "add", "delay", "delay/0", b"23", 2)
@@ -182,9 +182,8 @@ def test_a_journal_serves_one_process_at_a_time(journal: SqliteJournal) -> None:
         SqliteJournal(journal.path, node="n1")
     link = journal.path.with_name("link")
     link.symlink_to(journal.path)
-    code = (
-        "import sys; from convergence_jax.partition.journal import *; SqliteJournal(sys.argv[1], node='n1')"
-    )
+    module = "convergence_jax.partition.writes.journal"
+    code = f"import sys; from {module} import *; SqliteJournal(sys.argv[1], node='n1')"
     done = subprocess.run([sys.executable, "-c", code, link], capture_output=True, text=True, check=False)
     assert busy in done.stderr
     journal.close()

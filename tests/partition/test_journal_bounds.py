@@ -13,9 +13,9 @@ import pytest
 from journal_model import Model, recount, seen, story
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.backup import backup, restore
-from convergence_jax.partition.journal import JournalFull, SqliteJournal
-from convergence_jax.partition.records import Commit, Sequences, Waiting, Write
+from convergence_jax.partition.writes.backup import backup, restore
+from convergence_jax.partition.writes.journal import JournalFull, SqliteJournal
+from convergence_jax.partition.writes.records import Commit, Sequences, Waiting, Write
 
 RETENTION_SECONDS = 10.0
 WRITE = Write("ann", 0, "add", "delay", 3, b"123", 100.0)

@@ -9,7 +9,7 @@ from chromium_pipe import Chromium
 from live_view import show
 from recorded_run import Player, Status, cut_and_heal
 
-from convergence_jax.partition.live import page
+from convergence_jax.partition.nodes.live import page
 
 HTML = page().decode()
 

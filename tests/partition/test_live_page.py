@@ -11,7 +11,7 @@ from chromium_pipe import Chromium
 from live_view import ages, drawn, settled, show, words
 from recorded_run import Player, Status, answer, cut_and_heal
 
-from convergence_jax.partition.live import page
+from convergence_jax.partition.nodes.live import page
 
 RUN = cut_and_heal()
 DURING, AFTER = RUN[:58], RUN  # 32 seconds into the cut; and half a minute after it

@@ -14,7 +14,7 @@ import pytest
 from probes import Probes
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.namespaces import Namespaces, missing
+from convergence_jax.partition.clusters.namespaces import Namespaces, missing
 
 NODES = 5
 NAMES = Path("/var/run/netns")
@@ -180,7 +180,7 @@ def test_nothing_is_left_and_the_thread_is_back(able: None) -> None:
 
 KILLED = """
 import subprocess, sys, time
-from convergence_jax.partition.namespaces import Namespaces
+from convergence_jax.partition.clusters.namespaces import Namespaces
 with Namespaces(3, sys.argv[1]) as built:
     sleep = built.command(2, ["sleep", "600"])
     left = subprocess.Popen(sleep, start_new_session=True, stdout=subprocess.DEVNULL)

@@ -8,8 +8,8 @@ from cluster_of_participants import EPOCH, alone, ticks
 from cluster_of_replicas import roster
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.observations import observations
-from convergence_jax.partition.records import ADD, RETRACT
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.records import ADD, RETRACT
 
 
 def checked(statistic: str, values, agents=None) -> Callable:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convergence_jax.errors import InputError, StaleError
-from convergence_jax.partition.answers import Answer, Query, answer
-from convergence_jax.partition.observations import observations
-from convergence_jax.partition.roster import Feature, MomentsSchema
-from convergence_jax.partition.row import Incarnation
-from convergence_jax.partition.writer import Request
+from convergence_jax.partition.answers.answer import Answer, Query, answer
+from convergence_jax.partition.rows.roster import Feature, MomentsSchema
+from convergence_jax.partition.rows.row import Incarnation
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.writer import Request
 
 PLANE = MomentsSchema(
     name="plane",

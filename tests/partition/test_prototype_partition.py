@@ -6,7 +6,7 @@ import pytest
 from cluster_of_participants import Cluster, ticks
 from cluster_of_replicas import member, roster
 
-from convergence_jax.partition.answers import Query, answer
+from convergence_jax.partition.answers.answer import Query, answer
 
 NODES = ("n1", "n2", "n3")
 EACH, BATCH = 2000, 50

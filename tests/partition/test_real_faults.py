@@ -8,9 +8,9 @@ from tun_switch import Path as Link
 from tun_switch import TunSwitch
 from tun_switch import missing as no_tun
 
-from convergence_jax.partition import scenario
-from convergence_jax.partition.namespaces import Namespaces, missing
-from convergence_jax.partition.scenario import Plan, faults_of
+from convergence_jax.partition.clusters import scenario
+from convergence_jax.partition.clusters.namespaces import Namespaces, missing
+from convergence_jax.partition.clusters.scenario import Plan, faults_of
 
 NODES = 5
 NAMES = [f"n{i + 1}" for i in range(NODES)]

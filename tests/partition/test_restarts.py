@@ -5,7 +5,7 @@ from cluster_of_participants import Cluster, MemoryJournal, retraction, ticks
 from cluster_of_replicas import member, roster, sent
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition.writer import Outcome
+from convergence_jax.partition.writes.writer import Outcome
 
 
 def restored(known=None, before: int = 3, after: int = 2) -> tuple[Cluster, MemoryJournal]:

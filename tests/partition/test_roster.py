@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergence_jax.errors import InputError
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.roster import Feature, SignedRoster, body, check, decode, encode, newer
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.roster import Feature, SignedRoster, body, check, decode, encode, newer
 
 FIRST = roster(3)
 

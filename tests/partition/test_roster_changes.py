@@ -24,10 +24,11 @@ from cluster_of_replicas import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition import caps, gossip, messages
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import SignedRoster
-from convergence_jax.partition.row import Incarnation
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import SignedRoster
+from convergence_jax.partition.rows.row import Incarnation
+from convergence_jax.partition.writes import caps
 
 NODES = ("n1", "n2", "n3")
 FIRST = roster(3)

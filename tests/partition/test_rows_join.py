@@ -17,9 +17,9 @@ from cluster_of_replicas import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition.content import evidence_key
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.row import Head, Incarnation
+from convergence_jax.partition.rows.content import evidence_key
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.row import Head, Incarnation
 
 ROSTER = roster(3)
 NAMES = ("latency", evidence_key("trust", "ann", "eye"), evidence_key("trust", "bob", "eye"))

@@ -14,24 +14,25 @@ import pytest
 from journal_model import seen, story
 from msgspec import structs
 
-from convergence_jax.partition import simulator, writer
-from convergence_jax.partition.caps import Cap, Caps
-from convergence_jax.partition.content import read_state, statistic_of
-from convergence_jax.partition.encoding import encode
-from convergence_jax.partition.journal import SqliteJournal
-from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Participant
-from convergence_jax.partition.records import Commit
-from convergence_jax.partition.released_truth import Request
-from convergence_jax.partition.replica import Replica
-from convergence_jax.partition.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
-from convergence_jax.partition.schedule import PPM, Fault, draw
-from convergence_jax.partition.simulated_clock import SimulatedClock
-from convergence_jax.partition.simulated_disk import SimulatedDisk
-from convergence_jax.partition.simulated_network import SECOND, SimulatedNetwork, Weather
-from convergence_jax.partition.simulated_node import seal, sealed
-from convergence_jax.partition.simulation_oracle import Oracle
-from convergence_jax.partition.simulator import Report, Simulator, exchange, simulate
+from convergence_jax.partition.rows.content import read_state, statistic_of
+from convergence_jax.partition.rows.encoding import encode
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import Feature, Member, MomentsSchema, Roster, SignedRoster
+from convergence_jax.partition.simulation import simulator
+from convergence_jax.partition.simulation.clock import SimulatedClock
+from convergence_jax.partition.simulation.disk import SimulatedDisk
+from convergence_jax.partition.simulation.network import SECOND, SimulatedNetwork, Weather
+from convergence_jax.partition.simulation.node import seal, sealed
+from convergence_jax.partition.simulation.oracle import Oracle
+from convergence_jax.partition.simulation.schedule import PPM, Fault, draw
+from convergence_jax.partition.simulation.simulator import Report, Simulator, exchange, simulate
+from convergence_jax.partition.simulation.truth import Request
+from convergence_jax.partition.writes import writer
+from convergence_jax.partition.writes.caps import Cap, Caps
+from convergence_jax.partition.writes.journal import SqliteJournal
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.records import Commit
 
 
 @pytest.mark.slow
@@ -58,7 +59,7 @@ def test_real_signatures_change_nothing():
 
 
 def test_a_seed_is_the_whole_story():
-    code = "from convergence_jax.partition.simulator import simulate; print(simulate(11).trace)"
+    code = "from convergence_jax.partition.simulation.simulator import simulate; print(simulate(11).trace)"
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -76,7 +77,7 @@ def test_a_seed_is_the_whole_story():
 def test_a_failure_says_how_to_see_it_again(monkeypatch, capsys):
     report = Report(31, (("lost", "what n1 acknowledged"),), {}, 0, "")
     assert report.recipe == (
-        "python -m convergence_jax.partition.simulator 31   # lost: what n1 acknowledged"
+        "python -m convergence_jax.partition.simulation.simulator 31   # lost: what n1 acknowledged"
     )
     monkeypatch.setattr(sys, "argv", ["simulator", "31"])
     simulator.main()

@@ -7,12 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from convergence_jax.partition import gossip, messages
-from convergence_jax.partition.observations import observations
 from convergence_jax.partition.participant import Participant
-from convergence_jax.partition.records import Commit
-from convergence_jax.partition.released_truth import Request as Asked
-from convergence_jax.partition.roster import (
+from convergence_jax.partition.rows import gossip, messages
+from convergence_jax.partition.rows.roster import (
     EvidenceSchema,
     Feature,
     Member,
@@ -20,13 +17,16 @@ from convergence_jax.partition.roster import (
     Roster,
     SignedRoster,
 )
-from convergence_jax.partition.simulated_clock import SimulatedClock
-from convergence_jax.partition.simulated_disk import SimulatedDisk
-from convergence_jax.partition.simulated_network import SECOND
-from convergence_jax.partition.simulated_node import seal, sealed
-from convergence_jax.partition.simulation_oracle import Oracle
-from convergence_jax.partition.simulator import one_round
-from convergence_jax.partition.writer import Request, Step
+from convergence_jax.partition.simulation.clock import SimulatedClock
+from convergence_jax.partition.simulation.disk import SimulatedDisk
+from convergence_jax.partition.simulation.network import SECOND
+from convergence_jax.partition.simulation.node import seal, sealed
+from convergence_jax.partition.simulation.oracle import Oracle
+from convergence_jax.partition.simulation.simulator import one_round
+from convergence_jax.partition.simulation.truth import Request as Asked
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.records import Commit
+from convergence_jax.partition.writes.writer import Request, Step
 
 NAMES = ("n0", "n1", "n2")
 NODES = st.sampled_from(NAMES)

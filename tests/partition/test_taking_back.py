@@ -7,7 +7,7 @@ from cluster_of_replicas import LATENCY, TRUST, member, roster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition.writer import Outcome
+from convergence_jax.partition.writes.writer import Outcome
 
 
 def test_a_write_is_taken_back_once_in_bits():

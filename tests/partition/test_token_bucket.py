@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergence_jax.partition.token_bucket import AgentBuckets, TokenBucket
 from convergence_jax.partition.unseen import Unseen, age_bound, unseen
+from convergence_jax.partition.writes.token_bucket import AgentBuckets, TokenBucket
 
 RATES = st.one_of(
     st.fractions(0, 50, max_denominator=97),

@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convergence_jax.partition.release_log import Release, read_releases
-from convergence_jax.partition.truth import Truth
+from convergence_jax.partition.clusters.truth import Truth
+from convergence_jax.partition.nodes.release_log import Release, read_releases
 
 TICKS = 10
 

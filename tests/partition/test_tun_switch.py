@@ -13,7 +13,7 @@ from probes import Probes
 from tun_switch import PERFECT, Path, TunSwitch
 from tun_switch import missing as no_tun
 
-from convergence_jax.partition.namespaces import missing
+from convergence_jax.partition.clusters.namespaces import missing
 
 LINK = (0, 1)
 BACK = (1, 0)

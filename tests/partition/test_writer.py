@@ -6,8 +6,8 @@ from cluster_of_replicas import LATENCY, TRUST, members_with, roster, successor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convergence_jax.partition.observations import observations
-from convergence_jax.partition.writer import Outcome, Request
+from convergence_jax.partition.writes.observations import observations
+from convergence_jax.partition.writes.writer import Outcome, Request
 
 # Once
 

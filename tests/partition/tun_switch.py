@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from convergence_jax.partition.namespaces import (
+from convergence_jax.partition.clusters.namespaces import (
     Link,
     batch,
     bring_up,
@@ -78,8 +78,8 @@ def missing() -> str | None:
 class TunSwitch:
     """A context with `count` nodes, each in a namespace of its own; at its end they are gone.
 
-    It can stand in for :class:`~convergence_jax.partition.namespaces.Namespaces`: here, too, the calling
-    thread stands beside the nodes meanwhile, and reaches them all over perfect links.
+    It can stand in for :class:`~convergence_jax.partition.clusters.namespaces.Namespaces`: here, too, the
+    calling thread stands beside the nodes meanwhile, and reaches them all over perfect links.
 
     Parameters
     ----------

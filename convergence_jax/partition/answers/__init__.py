@@ -1,0 +1,1 @@
+"""What a node answers, and how certain it is."""

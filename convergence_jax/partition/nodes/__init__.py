@@ -1,0 +1,1 @@
+"""The process of a node, and how it meets its peers and clients."""

@@ -1,0 +1,1 @@
+"""Rows: what each origin says, signed, and how rows are joined."""

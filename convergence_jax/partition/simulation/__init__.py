@@ -1,0 +1,1 @@
+"""Whole clusters under a seed, and an exact oracle that watches them."""

@@ -1,0 +1,1 @@
+"""From a client's request to the disk, and from the disk to a row."""

@@ -1,0 +1,74 @@
+"""Which caps a member keeps to, and which ones others may count on, while a roster changes.
+
+Members hear of a new roster at different times. A writer keeps to the lowest cap of every roster that some
+member may still go by, and a reader counts on the highest of every roster that the writer may still go by;
+each row says which roster its writer had. So the bound of a reader never lies below what a writer releases.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.rows.roster import EvidenceSchema, Roster, SignedRoster
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most ``burst + rate * seconds`` events in any time: both exact."""
+
+    rate: Fraction
+    burst: Fraction
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Of one member.
+
+    Attributes
+    ----------
+    additions, removals : Cap
+        Of all its observations.
+    agents : dict of str to Cap
+        Of items about one agent, by statistic.
+    """
+
+    additions: Cap
+    removals: Cap
+    agents: dict[str, Cap]
+
+
+def to_keep(replica: Replica) -> Caps:
+    """The caps that the own node keeps to."""
+    known = [row.head.roster for node in replica.roster.live if (row := replica.latest(node)) is not None]
+    oldest = min([*known, replica.roster.version]) if len(known) == len(replica.roster.live) else 0
+    return _of(_since(replica.rosters, oldest), replica.key.node, min)
+
+
+def to_count_on(replica: Replica, node: str) -> Caps:
+    """The caps that another node is known not to exceed."""
+    row = replica.latest(node)
+    return _of(_since(replica.rosters, row.head.roster if row else 0), node, max)
+
+
+def _since(rosters: Sequence[SignedRoster], version: int) -> list[Roster]:
+    later = [signed.roster for signed in rosters if signed.roster.version >= version]
+    return later or [rosters[-1].roster]
+
+
+def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
+    members = [roster.by_name[node] for roster in rosters if node in roster.by_name]
+
+    def cap(rates: list[float], bursts: list[float]) -> Cap:
+        return Cap(Fraction(choose(rates, default=0.0)), Fraction(choose(bursts, default=0.0)))
+
+    agents = {}
+    for name, schema in rosters[-1].schemas.items():
+        if isinstance(schema, EvidenceSchema):
+            same = [s for r in rosters if isinstance(s := r.schemas.get(name), EvidenceSchema)]
+            agents[name] = cap([s.agent_rate for s in same], [s.agent_burst for s in same])
+    return Caps(
+        cap([m.rate for m in members], [m.burst for m in members]),
+        cap([m.remove_rate for m in members], [m.remove_burst for m in members]),
+        agents,
+    )
