@@ -112,7 +112,7 @@ def _check(options: Options) -> None:
 
 
 def _round_seconds(options: Options) -> float:
-    usual = max(0.5, options.nodes / 25)
+    usual = max(0.5, options.nodes / 40)
     return usual if options.round_seconds is None else options.round_seconds
 
 

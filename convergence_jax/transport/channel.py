@@ -30,13 +30,11 @@ MAX_BYTES = 4 << 20
 
 _SERVICE = "convergence.Node"
 
-_PINGS = [
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-]
-
 _CLIENT = [
-    *_PINGS,
+    ("grpc.http2.max_pings_without_data", 0),
+    # Only while a call waits: of n nodes each has a connection to each, and a ping a second on every one of
+    # them costs more than all that they have to say.
+    ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.keepalive_time_ms", 1000),
     # A connection that leaves a ping unanswered for two seconds is closed. The second line is for other
     # pings, such as those that measure the path: while one is under way no keepalive is sent, and it may take
@@ -56,8 +54,9 @@ _CLIENT = [
 ]
 
 _SERVER = [
-    *_PINGS,
-    ("grpc.keepalive_time_ms", 5000),  # the client pings more often; here it is about leaving no dead ones
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),  # the client pings more often; here it is about leaving no dead ones
     ("grpc.keepalive_timeout_ms", 5000),
     ("grpc.http2.ping_timeout_ms", 5000),
     ("grpc.so_reuseport", 0),  # a second node on the same port is an error, not half of the calls

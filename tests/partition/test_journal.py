@@ -66,7 +66,6 @@ PARTS = st.builds(
     cell=st.text(max_size=3),
     values=st.binary(max_size=10),
     events=st.integers(1, 2**40),
-    after=st.none() | COUNTS,
 )
 COMMITS = st.builds(
     Commit,

@@ -168,6 +168,7 @@ def write_cluster(
             http=place.http,
             http_token=f"../{_TOKEN}" if http_token else None,
             round_seconds=round_seconds,
+            heartbeat_seconds=max(0.5, round_seconds),
             allow_faults=allow_faults,
         )
         (home / "node.toml").write_text(to_toml_table(config, "node"), encoding="utf-8")

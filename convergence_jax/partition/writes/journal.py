@@ -21,6 +21,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 from convergence_jax.errors import InputError
@@ -34,7 +35,7 @@ _WRITES = (
     "SELECT client, sequence, kind, statistic, events, payload, accepted, of "
     "FROM writes JOIN payloads USING (id)"
 )
-_WAITING = "position, client, sequence, kind, statistic, cell, observations, events, after"
+_WAITING = "position, client, sequence, kind, statistic, cell, observations, events"
 
 
 class JournalFull(OSError):
@@ -206,21 +207,8 @@ class SqliteJournal:
             for name in commit.retracted:
                 self._retract(db, *name)
             db.executemany(
-                f"REPLACE INTO waiting({_WAITING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        a.position,
-                        a.client,
-                        a.sequence,
-                        a.kind,
-                        a.statistic,
-                        a.cell,
-                        a.values,
-                        a.events,
-                        a.after,
-                    )
-                    for a in commit.waiting
-                ],
+                f"REPLACE INTO waiting({_WAITING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [astuple(waiting) for waiting in commit.waiting],
             )
             db.executemany("DELETE FROM waiting WHERE position = ?", [(p,) for p in commit.finished])
             _put_cells(db, commit.cells)

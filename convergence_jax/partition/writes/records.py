@@ -63,8 +63,6 @@ class Waiting:
         The observations that still wait, in order; the journal does not look inside.
     events : int
         How many they are.
-    after : int or None
-        For a retraction: the position whose events must be released first.
     """
 
     position: int
@@ -75,7 +73,6 @@ class Waiting:
     cell: str
     values: bytes
     events: int
-    after: int | None = None
 
 
 @dataclass(frozen=True)

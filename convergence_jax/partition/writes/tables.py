@@ -67,7 +67,7 @@ _STATEMENTS = (
     CREATE TABLE waiting(
         position INTEGER PRIMARY KEY, client TEXT NOT NULL, sequence INTEGER NOT NULL,
         kind TEXT NOT NULL CHECK (kind IN ('add', 'retract')), statistic TEXT NOT NULL, cell TEXT NOT NULL,
-        observations BLOB NOT NULL, events INTEGER NOT NULL CHECK (events >= 1), after INTEGER) STRICT
+        observations BLOB NOT NULL, events INTEGER NOT NULL CHECK (events >= 1)) STRICT
     """,
     "CREATE INDEX waiting_write ON waiting(client, sequence)",
     f"PRAGMA application_id = {APPLICATION}",
