@@ -246,10 +246,12 @@ class Participant:
             possible = Unseen(0, 0)
         else:
             cap = caps.to_count_on(replica, node)
-            possible = Unseen(
-                unseen(cap.additions.burst, cap.additions.rate, age),
-                unseen(cap.removals.burst, cap.removals.rate, age),
-            )
+            possible = Unseen(None, None)
+            if cap is not None:
+                possible = Unseen(
+                    unseen(cap.additions.burst, cap.additions.rate, age),
+                    unseen(cap.removals.burst, cap.removals.rate, age),
+                )
         return Origin(
             node,
             age,
@@ -271,7 +273,10 @@ class Participant:
             return Unseen()
         if possible.additions == 0:
             return possible
-        cap = caps.to_count_on(self.replica, origin.node).agents[statistic]
+        known = caps.to_count_on(self.replica, origin.node)
+        if known is None:
+            return possible
+        cap = known.agents[statistic]
         about = unseen(cap.burst, cap.rate, origin.age_seconds)
         if about is None or (possible.additions is not None and possible.additions < about):
             return possible

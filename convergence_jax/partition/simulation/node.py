@@ -73,6 +73,7 @@ class SimulatedNode:
         self.participant: Participant | None = None
         self.paused = self.leaving = False
         self.generation = 0
+        self._failing = False
         self.step_seconds, self.exchange_seconds = schedule.step_seconds, schedule.exchange_seconds
         self.push_seconds = schedule.push_seconds
         self._waiting: list[Callable[[Participant], None]] = []
@@ -113,7 +114,7 @@ class SimulatedNode:
 
     def crash(self) -> None:
         """Stop at once; what is not synced may be gone."""
-        self.participant, self.paused = None, False
+        self.participant, self.paused, self._failing = None, False, False
         self.generation += 1
         self._waiting.clear()
         self._known.clear()
@@ -159,7 +160,7 @@ class SimulatedNode:
     def idle(self) -> bool:
         """Whether it runs and nothing waits in it."""
         p = self.participant
-        busy = p is None or p.restoring or not p.writer.idle or any(p.writer.backlog)
+        busy = p is None or p.restoring or not p.writer.idle or any(p.writer.backlog) or self._failing
         return not busy and self.disk.cached is None and not self._unpublished
 
     def leave(self) -> None:
@@ -225,7 +226,7 @@ class SimulatedNode:
         try:
             self.disk.cache(step.commit)
         except JournalFull as error:
-            reason = str(error)
+            reason, self._failing = str(error), True
             self._after(delay, lambda: self._do(lambda p: self._abort(p, step, reason), generation))
         else:
             self._after(delay, lambda: self._synced(step, generation))
@@ -243,6 +244,7 @@ class SimulatedNode:
 
     def _abort(self, participant: Participant, step: Step, reason: str) -> None:
         participant.abort(step, reason)
+        self._failing = False
         self._soon(self._step)
 
     # Messages

@@ -106,6 +106,7 @@ class Oracle:
         for name in [name for name, where in self.acknowledged.items() if where == node]:
             if name not in disk.writes:
                 del self.acknowledged[name]
+        self.ledgers[node].wait_for(disk.waiting.values())
         self._restored[node] = set(disk.writes), sum(item.events for item in disk.waiting.values())
 
     def read_back(

@@ -236,6 +236,12 @@ class Ledger:
         """True time of the first release after a place; None if there is none."""
         return self.releases[place + 1].at if place + 1 < len(self.releases) else None
 
+    def wait_for(self, waiting: Iterable[Waiting]) -> None:
+        """What waits from now on, by position: another disk is in the place of the former."""
+        self._waiting = {
+            item.position: (item.kind, held_back(self.schemas[item.statistic], item)) for item in waiting
+        }
+
     def go_back(self, at: int, waiting: Iterable[Waiting], found: Totals) -> int | None:
         """Forget what was lost with a disk: the node goes on from an earlier release, which it read back.
 
@@ -245,9 +251,7 @@ class Ledger:
             The place of that release; None if the node never released just this.
         """
         places = [i for i, release in enumerate(self.releases) if release.totals == found]
-        self._waiting = {
-            item.position: (item.kind, held_back(self.schemas[item.statistic], item)) for item in waiting
-        }
+        self.wait_for(waiting)
         if not places:
             return None
         kept = self.releases[places[-1]]

@@ -2,7 +2,11 @@
 
 Members hear of a new roster at different times. A writer keeps to the lowest cap of every roster that some
 member may still go by, and a reader counts on the highest of every roster that the writer may still go by;
-each row says which roster its writer had. So the bound of a reader never lies below what a writer releases.
+each row says which roster its writer had. So the bound of a reader never lies below what a writer releases:
+if the row at the reader is of version `h`, and the reader goes by version `r`, it counts on the highest of
+`h` to `r`, of which the writer holds `h`. It keeps to the lowest of those it holds from `v` on, where no
+member is known to go by less than `v` or what follows `v` here; so `h` is among them, or `v` lies between
+`h` and `r`. A reader that missed a version between the two, or all from `h` on, counts on nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,21 +43,31 @@ class Caps:
 
 
 def to_keep(replica: Replica) -> Caps:
-    """The caps that the own node keeps to."""
+    """The caps that the own node keeps to, which must hold every roster that a row of it named."""
     known = [row.head.roster for node in replica.roster.live if (row := replica.latest(node)) is not None]
     oldest = min([*known, replica.roster.version]) if len(known) == len(replica.roster.live) else 0
-    return _of(_since(replica.rosters, oldest), replica.key.node, min)
+    held = [signed.roster.version for signed in replica.rosters]
+    earlier = [version for version in held if version <= oldest]
+    return _of(_since(replica.rosters, max(earlier, default=0)), replica.key.node, min)
 
 
-def to_count_on(replica: Replica, node: str) -> Caps:
-    """The caps that another node is known not to exceed."""
+def to_count_on(replica: Replica, node: str) -> Caps | None:
+    """The caps that another node is known not to exceed; None while its roster, or one since, is not here.
+
+    Without any row of it, nothing is known to have been seen, and its age is infinite: any caps will do.
+    """
     row = replica.latest(node)
-    return _of(_since(replica.rosters, row.head.roster if row else 0), node, max)
+    if row is None:
+        return _of(_since(replica.rosters, 0), node, max)
+    rosters = _since(replica.rosters, row.head.roster)
+    held = [roster.version for roster in rosters]
+    if not held or held != list(range(row.head.roster, replica.roster.version + 1)):
+        return None
+    return _of(rosters, node, max)
 
 
 def _since(rosters: Sequence[SignedRoster], version: int) -> list[Roster]:
-    later = [signed.roster for signed in rosters if signed.roster.version >= version]
-    return later or [rosters[-1].roster]
+    return [signed.roster for signed in rosters if signed.roster.version >= version]
 
 
 def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
