@@ -90,6 +90,7 @@ def write_cluster(
     remove_burst: float = 0.0,
     clients: Sequence[str] = ("client",),
     round_seconds: float = 1.0,
+    heartbeat_seconds: float = 0.5,
     allow_faults: bool = False,
     http_token: bool = False,
 ) -> ClusterFiles:
@@ -108,7 +109,7 @@ def write_cluster(
         Caps of every node, as in :class:`~convergence_jax.partition.rows.roster.Member`.
     clients : sequence of str
         Names to issue certificates for.
-    round_seconds : float
+    round_seconds, heartbeat_seconds : float
     allow_faults : bool
         As in :class:`~convergence_jax.partition.nodes.config.NodeConfig`.
     http_token : bool
@@ -168,7 +169,7 @@ def write_cluster(
             http=place.http,
             http_token=f"../{_TOKEN}" if http_token else None,
             round_seconds=round_seconds,
-            heartbeat_seconds=max(0.5, round_seconds),
+            heartbeat_seconds=heartbeat_seconds,
             allow_faults=allow_faults,
         )
         (home / "node.toml").write_text(to_toml_table(config, "node"), encoding="utf-8")
