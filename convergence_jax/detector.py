@@ -12,12 +12,13 @@ import pyarrow as pa
 from convergence_jax.baseline import decision as deciding
 from convergence_jax.baseline.decision import Decision
 from convergence_jax.baseline.measure import measure
+from convergence_jax.data.backend import Backend, Xla
 from convergence_jax.data.digest import digest
 from convergence_jax.data.fleet import Fleet
 from convergence_jax.data.fleet_table import FleetIndex, FleetTable
 from convergence_jax.data.results import or_null
 from convergence_jax.data.source import Batch, Selection, Source
-from convergence_jax.data.stages import Progress, Stages, execution, versions
+from convergence_jax.data.stages import Progress, Stages, versions
 from convergence_jax.data.survey import Survey
 from convergence_jax.errors import InputError
 from convergence_jax.exact.fixed_point import FixedPoint
@@ -62,6 +63,7 @@ def detect(
     alpha: float = 0.05,
     lifts: Mapping[str, FixedPoint] | None = None,
     devices: int = 1,
+    backend: Backend | None = None,
     progress: Progress | None = None,
 ) -> Detection:
     """Find the agents whose behaviour is unlike that of their groups.
@@ -81,6 +83,8 @@ def detect(
         Declared lifts; a feature without one gets the finest that holds all its values.
     devices : int, default 1
         Devices to spread the work over; changes no bit of any state.
+    backend : Backend, optional
+        What sums the rows; changes no bit either. JAX on `devices` unless given.
     progress : callable, optional
         Told the stage and its fraction.
 
@@ -108,7 +112,7 @@ def detect(
     if taken:
         raise InputError(f"levels: {taken[0]!r} is a column of the result; rename that level.")
     selection = Selection(agent, tuple(levels), tuple(features), None if until is None else time)
-    run = _Run(source, selection, until, devices, progress)
+    run = _Run(source, selection, until, backend or Xla(devices), progress)
     chosen = run.choose_lifts(dict(lifts or {}))
     before, after = run.accumulate(chosen)
     with run.stages.stage("decide"):
@@ -130,9 +134,14 @@ class _Run:
     """One detection as it goes: counters and the clock."""
 
     def __init__(
-        self, source: Source, selection: Selection, until: str | None, devices: int, progress: Progress | None
+        self,
+        source: Source,
+        selection: Selection,
+        until: str | None,
+        backend: Backend,
+        progress: Progress | None,
     ) -> None:
-        self.source, self.selection, self.until, self.devices = source, selection, until, devices
+        self.source, self.selection, self.until, self.backend = source, selection, until, backend
         self.features = selection.features
         self.stages = Stages(progress)
         self.rows = 0
@@ -169,9 +178,7 @@ class _Run:
     def accumulate(self, moments: Moments) -> tuple[Fleet | None, Fleet]:
         """States of the baseline period, if there is one, and of the rest."""
         index = FleetIndex(self.selection.levels)
-        tables = [
-            FleetTable(index, moments, jax.devices()[: self.devices]) for _ in range(2 if self.until else 1)
-        ]
+        tables = [FleetTable(index, moments, self.backend) for _ in range(2 if self.until else 1)]
         self.nonzero = np.zeros(len(self.features), dtype=np.int64)
         self.rounded_to_zero = np.zeros(len(self.features), dtype=np.int64)
         with self.stages.stage("accumulate"):
@@ -229,7 +236,7 @@ class _Run:
         leaves = np.bincount(after.levels[-1].units.agent, minlength=len(after.agents))
         return {
             "schema": SCHEMA,
-            "execution": execution(self.devices),
+            "execution": self.backend.execution,
             "input": {
                 "name": self.source.name,
                 "rows": self.rows,

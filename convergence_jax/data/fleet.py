@@ -1,22 +1,16 @@
 """`Fleet`: all that is known of a fleet, exactly and in canonical order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from convergence_jax.data.backend import Backend
 from convergence_jax.exact import digits
-from convergence_jax.hierarchy import mesh
 from convergence_jax.hierarchy.leaf_sums import mean_ticks
-from convergence_jax.hierarchy.reduce import merge_upwards
-from convergence_jax.hierarchy.segment_moments import moments_by_segment
 from convergence_jax.statistics.moments import Moments, MomentsState
-from convergence_jax.statistics.state import map_arrays
 
 Path = tuple[str, ...]
-
-_FEW_ROWS, _ROWS, _FEW_GROUPS = 2**12, 2**18, 2**12
 
 
 @dataclass(frozen=True)
@@ -131,7 +125,7 @@ def build_levels(
     parents: list[np.ndarray],
     observations: MomentsState,
     units: Units,
-    devices: Sequence[Any],
+    backend: Backend,
 ) -> list[FleetLevel]:
     """Every level from the states of the finest.
 
@@ -143,60 +137,19 @@ def build_levels(
         Of the finest groups, in the order of their labels.
     units : Units
         Of the finest level.
-    devices : sequence of jax.Device
-        To spread the work over.
+    backend : Backend
+        What sums.
     """
-    everything = merge_upwards(observations, parents[1:], [len(label) for label in labels])
+    everything = backend.merge_upwards(observations, parents[1:], [len(label) for label in labels])
     levels: list[FleetLevel] = []
     for depth in range(len(names) - 1, -1, -1):
         # Where no units merge on the way up, their means stay what they are.
         if not levels or len(units) != levels[-1].ticks.shape[1]:
             ticks = np.ascontiguousarray(mean_ticks(units.count, units.sums).T)
-        means = group_moments(moments, ticks, units.group, len(labels[depth]), devices)
-        observed = map_arrays(np.asarray, everything[depth])
-        levels.append(FleetLevel(names[depth], labels[depth], parents[depth], observed, units, ticks, means))
+        means = backend.group_moments(moments, ticks, units.group, len(labels[depth]))
+        levels.append(
+            FleetLevel(names[depth], labels[depth], parents[depth], everything[depth], units, ticks, means)
+        )
         if depth:
             units = units.in_groups(parents[depth])
     return levels[::-1]
-
-
-def group_moments(
-    moments: Moments, ticks: np.ndarray, group: np.ndarray, groups: int, devices: Sequence[Any]
-) -> MomentsState:
-    """Moments of each group, on the host.
-
-    Parameters
-    ----------
-    ticks : Int[ndarray, "features rows"]
-        Lifted values.
-    group : Int64[ndarray, "rows"]
-        Group of each row.
-    groups : int
-        Number of groups.
-    devices : sequence of jax.Device
-        To spread the rows over.
-    """
-    # Sizes are compiled in: few classes of them, so that all batches and levels share one executable.
-    capacity = max(64, 1 << (groups - 1).bit_length())
-    rows = _FEW_ROWS if len(group) <= _FEW_ROWS else _ROWS if capacity <= _FEW_GROUPS else 4 * _ROWS
-    ticks = ticks.astype(np.int64 if moments.wide else np.int32, copy=False)
-    lanes = map_arrays(lambda x: x.astype(np.int64), moments.empty((groups,)))
-    for start in range(0, len(group), rows):
-        part, where = ticks[:, start : start + rows], group[start : start + rows]
-        missing = rows - len(where)
-        part = np.pad(part, ((0, 0), (0, missing)))
-        where = np.pad(where, (0, missing), constant_values=-1)
-        if len(devices) > 1:
-            state = mesh.moments_by_segment(moments, part, where, capacity, devices=devices)
-        else:
-            state = moments_by_segment(moments, part, where, capacity)
-        held = map_arrays(lambda x: np.asarray(x)[:groups].astype(np.int64), state)
-        lanes = map_arrays(np.add, lanes, held)
-    return digits_of(lanes, moments)
-
-
-def digits_of(lanes: MomentsState, moments: Moments) -> MomentsState:
-    """A state whose digits are still lanes, made canonical."""
-    return map_arrays(
-        lambda x, like: digits.normalize(x) if like.dtype == np.uint32 else x, lanes, moments.empty((0,))
-    )

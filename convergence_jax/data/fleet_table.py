@@ -1,14 +1,13 @@
 """From a stream of rows to the states of a `Fleet`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from convergence_jax.data.backend import Backend
 from convergence_jax.data.coding import Coder, pair, positions, unpair
-from convergence_jax.data.fleet import Fleet, Path, Units, build_levels, digits_of, group_moments
-from convergence_jax.hierarchy.mesh import SpreadLeafSums
+from convergence_jax.data.fleet import Fleet, Path, Units, build_levels
 from convergence_jax.statistics.moments import Moments
 from convergence_jax.statistics.state import map_arrays
 
@@ -58,12 +57,12 @@ class FleetTable:
         Rows merged so far.
     """
 
-    def __init__(self, index: FleetIndex, moments: Moments, devices: Sequence[Any]) -> None:
+    def __init__(self, index: FleetIndex, moments: Moments, backend: Backend) -> None:
         self._index = index
         self._moments = moments
-        self._devices = devices
+        self._backend = backend
         self.rows = 0
-        self._leaves = SpreadLeafSums(moments, devices)
+        self._leaves = backend.leaf_table(moments)
         self._groups = map_arrays(_as_lanes, moments.empty((0,)))
 
     def add(self, leaf: np.ndarray, group: np.ndarray, ticks: np.ndarray) -> None:
@@ -81,7 +80,7 @@ class FleetTable:
         self.rows += len(leaf)
         self._leaves.add(ticks, leaf)
         here, position = np.unique(group, return_inverse=True)
-        state = group_moments(self._moments, ticks, position, len(here), self._devices)
+        state = self._backend.group_moments(self._moments, ticks, position, len(here))
 
         def merge(lanes: np.ndarray, part: np.ndarray) -> np.ndarray:
             lanes = _grown(lanes, here[-1] + 1)
@@ -102,14 +101,14 @@ class FleetTable:
         place = np.lexsort((group, agent))
         leaves = seen[place]
         units = Units(agent[place], group[place], count[leaves], sums[leaves])
-        observations = digits_of(
-            map_arrays(lambda lanes: _grown(lanes, len(order), exactly=True)[order], self._groups), moments
+        observations = moments.of_lanes(
+            map_arrays(lambda lanes: _grown(lanes, len(order), exactly=True)[order], self._groups)
         )
         agents = [index.agents.values[code] for code in agent_order]
         return Fleet(
             moments,
             agents,
-            build_levels(moments, index.names, labels, parents, observations, units, self._devices),
+            build_levels(moments, index.names, labels, parents, observations, units, self._backend),
         )
 
 

@@ -102,10 +102,10 @@ class LeafSums:
         table = np.zeros((leaves, self._table.shape[1]), dtype=np.int64)
         known = np.asarray(self._table[: min(leaves, len(self._table))])
         table[: len(known)] = known
-        return table[:, 0].copy(), _sum_digits(table[:, 1:], self.statistic)
+        return table[:, 0].copy(), sum_digits(table[:, 1:], self.statistic)
 
 
-def _sum_digits(sums: np.ndarray, statistic: Moments) -> np.ndarray:
+def sum_digits(sums: np.ndarray, statistic: Moments) -> np.ndarray:
     """Digits of sums, from one word each or from two halves each."""
     d = statistic.features
     if not statistic.wide:

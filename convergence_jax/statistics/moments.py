@@ -227,6 +227,12 @@ class Moments:
         xp = namespace(states.count)
         return map_arrays(lambda x: digits.total(x, axis) if _is_digits(x) else xp.sum(x, axis=axis), states)
 
+    def of_lanes(self, lanes: MomentsState) -> MomentsState:
+        """The state whose digits are still lanes, ``Int64``, of any size and sign."""
+        return map_arrays(
+            lambda x, like: digits.normalize(x) if _is_digits(like) else x, lanes, self.empty((0,))
+        )
+
     def present(self, state: MomentsState) -> MomentsValue:
         """Mean and covariance, each with one rounding; on the host. See :class:`MomentsValue`."""
         require_same(self, state.statistic)
