@@ -72,7 +72,9 @@ class Detect:
     seed: Annotated[int, _value("S", "(default: 0)")] = 0
     """Of the built-in fleet."""
 
-    backend: Annotated[Literal["cpu", "gpu"] | None, _value("cpu|gpu", "(default: what JAX finds)")] = None
+    backend: Annotated[
+        Literal["cpu", "gpu", "fpga"] | None, _value("cpu|gpu|fpga", "(default: what JAX finds)")
+    ] = None
     """Where to compute; the digest is the same."""
 
     devices: Annotated[int, _value("N", "(default: 1)")] = 1
@@ -128,7 +130,9 @@ class Consensus:
     format: Annotated[Literal["parquet", "csv", "jsonl"] | None, _value("parquet|csv|jsonl")] = None
     """What the files are, where their suffixes do not say."""
 
-    backend: Annotated[Literal["cpu", "gpu"] | None, _value("cpu|gpu", "(default: what JAX finds)")] = None
+    backend: Annotated[
+        Literal["cpu", "gpu", "fpga"] | None, _value("cpu|gpu|fpga", "(default: what JAX finds)")
+    ] = None
     """Where to compute; the digest is the same."""
 
     out: Annotated[str | None, _value("DIR", "(default: results/consensus-DIGEST)")] = None

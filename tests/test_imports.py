@@ -23,7 +23,7 @@ ORDER = [
     {"transport"},
     {"partition"},
     {"detector"},
-    {"report", "remote"},
+    {"report", "remote", "fpga"},
     {"commands"},  # what each subcommand of cli does
     {"cli"},
     {"__main__"},

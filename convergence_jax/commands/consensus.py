@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convergence_jax.commands.detect import FLAGGED, reasons
-from convergence_jax.commands.execution import start_jax
+from convergence_jax.commands.execution import start_fpga, start_jax
 from convergence_jax.commands.terminal import progress_bars
 from convergence_jax.data.config import ConsensusConfig, to_toml
 from convergence_jax.data.evidence_file import kind_of
@@ -49,10 +49,12 @@ def consensus(config: ConsensusConfig, out: str | Path | None, fail_on_flag: boo
     kind = kind_of(files["input"]) if "input" in files else "labels"
     _check_kind(config, kind)
     with ResultDirectory(out) as results:
-        start_jax(config.backend)
+        backend = _start(config)
         with progress_bars() as progress:
-            weigh = _evidence if kind == "evidence" else _labels
-            outcome = weigh(config, files, progress)
+            if kind == "evidence":
+                outcome = _evidence(config, files, backend, progress)
+            else:
+                outcome = _labels(config, files, progress)
         result = outcome.result
         result["command"] = command(config)
         results.place(f"consensus-{result['digest'][:12]}")
@@ -110,6 +112,10 @@ def _check_kind(config: ConsensusConfig, kind: str) -> None:
     if kind == "evidence" and config.gold is not None:
         raise InputError("--gold: is for labels, and this is evidence; leave it out.")
     if kind == "labels":
+        if config.backend == "fpga":
+            raise InputError(
+                "--backend fpga: sums evidence, and these are labels, whose models run on JAX; leave it out."
+            )
         usual = ConsensusConfig()
         for name in _ONLY_EVIDENCE:
             if getattr(config, name) != getattr(usual, name):
@@ -117,7 +123,18 @@ def _check_kind(config: ConsensusConfig, kind: str) -> None:
                 raise InputError(f"--{flag}: is for evidence, and these are labels; leave it out.")
 
 
-def _evidence(config: ConsensusConfig, files: dict[str, Source], progress: Any) -> Any:
+def _start(config: ConsensusConfig) -> Any:
+    """What sums the evidence, if not JAX: it starts either way, for everything after the sums."""
+    if config.backend != "fpga":
+        start_jax(config.backend)
+        return None
+    host = start_fpga().host
+    from convergence_jax.fpga.evidence import FpgaEvidence
+
+    return FpgaEvidence(host)
+
+
+def _evidence(config: ConsensusConfig, files: dict[str, Source], backend: Any, progress: Any) -> Any:
     from convergence_jax.consensus.evidence_run import Options, weigh
 
     options = Options(
@@ -129,7 +146,7 @@ def _evidence(config: ConsensusConfig, files: dict[str, Source], progress: Any) 
         range_bits=config.range_bits,
         retract=tuple(config.retract),
     )
-    return weigh(files["input"], options, truth=files.get("truth"), progress=progress)
+    return weigh(files["input"], options, truth=files.get("truth"), backend=backend, progress=progress)
 
 
 def _labels(config: ConsensusConfig, files: dict[str, Source], progress: Any) -> Any:

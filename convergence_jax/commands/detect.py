@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from convergence_jax.commands.execution import start_jax
+from convergence_jax.commands.execution import start_fpga, start_jax
 from convergence_jax.commands.terminal import progress_bars
 from convergence_jax.data.columns import Until
 from convergence_jax.data.config import DetectConfig, to_toml
@@ -47,11 +47,13 @@ def detect(config: DetectConfig, out: str | Path | None, fail_on_flag: bool) -> 
     """
     _check(config)
     lifts = _lifts(config)
+    backend = start_fpga(config.devices) if config.backend == "fpga" else None
     if config.input is not None:
         source: Source = open_source(config.input, config.format)
     else:
         # The fleet is made with JAX, so JAX starts first.
-        start_jax(config.backend, config.devices)
+        if backend is None:
+            start_jax(config.backend, config.devices)
         from convergence_jax.data.synthetic import AGENT, LEVELS, synthetic
 
         assert config.synthetic is not None
@@ -61,9 +63,9 @@ def detect(config: DetectConfig, out: str | Path | None, fail_on_flag: bool) -> 
         )
     config, chosen = _resolve(config, source, lifts)
     with ResultDirectory(out) as results:
-        if config.input is not None:
+        if config.input is not None and backend is None:
             start_jax(config.backend, config.devices)
-        result, agents = _run(config, source, lifts, chosen, results)
+        result, agents = _run(config, source, lifts, chosen, backend, results)
     _summarise(result, agents, results.path)
     return FLAGGED if fail_on_flag and result["decision"]["flagged"] else 0
 
@@ -103,6 +105,7 @@ def _run(
     source: Source,
     lifts: dict[str, FixedPoint],
     chosen: str,
+    backend: Any,
     results: ResultDirectory,
 ) -> tuple[dict[str, Any], Any]:
     """Detect, and put the files of the result in their directory."""
@@ -119,6 +122,7 @@ def _run(
             alpha=config.alpha,
             lifts=lifts or None,
             devices=config.devices,
+            backend=backend,
             progress=progress,
         )
     result = dict(detection.result)

@@ -25,7 +25,8 @@ def doctor() -> int:
     working = {backend: _try(backend) for backend in ("cpu", "gpu")}
     for backend, said in working.items():
         print(f"  {backend:<6}{said[1]}")
-    print("  fpga  not available: this version has no OpenCL kernels")
+    for line in _opencl():
+        print(f"  fpga  {line}")
     import jax
 
     print(f"  runs use {jax.default_backend()} unless --backend says otherwise")
@@ -37,6 +38,39 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "missing"
+
+
+def _opencl() -> list[str]:
+    """One line an OpenCL device: whether a sum made by its kernels is right; the first is what runs take."""
+    import numpy as np
+
+    from convergence_jax.data.backend import Xla
+    from convergence_jax.errors import InputError
+    from convergence_jax.exact.fixed_point import FixedPoint
+    from convergence_jax.fpga.backend import FpgaBackend
+    from convergence_jax.fpga.devices import devices
+    from convergence_jax.fpga.host import Host
+    from convergence_jax.statistics.moments import Moments
+
+    try:
+        found = devices()
+    except InputError as error:
+        return [f"not available: {error}"]
+    moments = Moments((FixedPoint(15, 16),) * 2)
+    ticks = np.arange(-3000, 3000, dtype=np.int32).reshape(2, 3000) * 700_001
+    group = np.arange(3000) % 7
+    wanted = Xla().group_moments(moments, ticks, group, 7)
+    lines = []
+    for device in found:
+        try:
+            here = FpgaBackend(Host(device)).group_moments(moments, ticks, group, 7)
+        except Exception as error:
+            lines.append(f"does not work: {device.label}: {first_line(error)}")
+            continue
+        right = here.products.tobytes() == wanted.products.tobytes()
+        said = "works" if right else "does not work: sums differ"
+        lines.append(f"{said}: {device.label}" + (", kernels checked" if right else ""))
+    return lines
 
 
 def _try(backend: str) -> tuple[bool, str]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 from convergence_jax.errors import InputError
 
@@ -44,6 +45,33 @@ def start_jax(backend: str | None = None, devices: int = 1) -> None:
         )
     if count < devices:
         raise InputError(f"--devices {devices}: {count} here; ask for fewer, or use --backend cpu.")
+
+
+def start_fpga(devices: int = 1) -> Any:
+    """An OpenCL device with its kernels built, as a backend; JAX is set up on the processor beside it.
+
+    Parameters
+    ----------
+    devices : int, default 1
+        More than one is an error.
+
+    Returns
+    -------
+    FpgaBackend
+
+    Raises
+    ------
+    InputError
+        If there is no usable device, or the kernels cannot be built for it.
+    """
+    if devices != 1:
+        raise InputError(f"--devices {devices}: --backend fpga takes one device; leave the flag out.")
+    start_jax("cpu")
+    from convergence_jax.fpga.backend import FpgaBackend
+
+    backend = FpgaBackend()
+    _ = backend.host.program
+    return backend
 
 
 def first_line(error: BaseException) -> str:

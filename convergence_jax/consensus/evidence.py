@@ -8,7 +8,7 @@ is rounded, so cells, agents and tables merge and are removed in any order to th
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,21 @@ Array = Any
 
 _DENSE = 4
 """A table of all pairs is made on the way where it has at most so many cells an item: no sorting."""
+
+
+class Backend(Protocol):
+    """What adds evidence in place of NumPy and JAX, bit for bit as they do."""
+
+    def window_segments(
+        self, x: np.ndarray, segment_ids: np.ndarray, num_segments: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """As :func:`~convergence_jax.exact.window_segments.window_segments`, on the host's arrays."""
+        ...
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """Where it ran and what it took so far: the ``execution`` of a result."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +216,7 @@ def collect(
     agents: int,
     observers: int,
     statistic: LogEvidence | None = None,
+    backend: Backend | None = None,
 ) -> Evidence:
     """Add items to a table of (agent, observer), without rounding.
 
@@ -215,6 +231,8 @@ def collect(
         How many there are; their product must be below ``2**62``.
     statistic : LogEvidence, optional
         With the range to allow; ``LogEvidence()`` unless given.
+    backend : Backend, optional
+        What sums the items that lie in the window, all but a few; NumPy or JAX unless given.
 
     Returns
     -------
@@ -248,7 +266,7 @@ def collect(
         count = np.bincount(np.asarray(cell), minlength=pairs)
     else:
         key, cell, count = np.unique(np.asarray(cell), return_inverse=True, return_counts=True)
-    sums = _sums(cell, values, len(key))
+    sums = _sums(cell, values, len(key), backend)
     if dense and not count.all():
         key = np.flatnonzero(count).astype(key.dtype)
         sums, count = sums.take(key), count[key]
@@ -284,9 +302,10 @@ def pool(agent: Array, values: Array, agents: int) -> Sums:
     return _sums(agent, values, agents)
 
 
-def _sums(cell: Array, values: Array, cells: int) -> Sums:
+def _sums(cell: Array, values: Array, cells: int, backend: Backend | None = None) -> Sums:
     columns = int(np.prod(values.shape[1:], dtype=np.int64))
-    window, outside = window_segments(values, cell, cells)  # before any reshape, which would copy
+    add = window_segments if backend is None else backend.window_segments
+    window, outside = add(values, cell, cells)  # before any reshape, which would copy
     digits = np.asarray(window).reshape(cells, columns, WINDOW.digits)
     if outside is None:
         none = np.zeros((0, columns, FLOAT64.digits), dtype=np.uint32)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from convergence_jax.consensus.bounds import Bounds, bounds, check_liars
 from convergence_jax.consensus.decision import UNDETERMINED, decide
 from convergence_jax.consensus.events import once
-from convergence_jax.consensus.evidence import Evidence, collect
+from convergence_jax.consensus.evidence import Backend, Evidence, collect
 from convergence_jax.consensus.evidence_observers import observers_table
 from convergence_jax.consensus.outcome import (
     SCHEMA,
@@ -99,7 +99,12 @@ class Options:
 
 
 def weigh(
-    source: Source, options: Options, *, truth: Source | None = None, progress: Progress | None = None
+    source: Source,
+    options: Options,
+    *,
+    truth: Source | None = None,
+    backend: Backend | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Combine evidence from many observers about many agents.
 
@@ -112,6 +117,9 @@ def weigh(
         How.
     truth : Source, optional
         Which hypothesis is true of some agents, to compare with afterwards.
+    backend : Backend, optional
+        What sums the evidence; NumPy or JAX unless given. With one, NumPy and JAX still make everything else:
+        posteriors, bounds and verdicts, and the sums of the few items that lie outside the window.
     progress : callable, optional
         Told the stage and its fraction.
 
@@ -141,7 +149,7 @@ def weigh(
         kept, rejected, equivocal = _events(rows)
         rejected = {**rows.rejected, **rejected}
     with stages.stage("accumulate"):
-        evidence, lost = _accumulate(rows, kept, options, len(columns))
+        evidence, lost = _accumulate(rows, kept, options, len(columns), backend)
         rejected.update(lost)
     evidence = evidence.retract(gone)
     with stages.stage("digest"):
@@ -161,7 +169,7 @@ def weigh(
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "mode": "evidence",
-        "execution": execution(),
+        "execution": execution() if backend is None else backend.execution,
         "input": {
             "name": source.name,
             "rows": rows.read,
@@ -229,7 +237,7 @@ def _events(rows: Rows) -> tuple[np.ndarray, dict[str, int], np.ndarray]:
 
 
 def _accumulate(
-    rows: Rows, kept: np.ndarray, options: Options, columns: int
+    rows: Rows, kept: np.ndarray, options: Options, columns: int, backend: Backend | None
 ) -> tuple[Evidence, dict[str, int]]:
     """Exact sums, and what could not be held."""
     values, lost = rows.numbers[:columns, kept], {}
@@ -240,7 +248,7 @@ def _accumulate(
         kept, trust, lift = kept[usable], trust[usable], _LIFTS[options.reliability][1]
         lift = jax.jit(lift) if _compiles(len(kept)) else lift
         values = np.asarray(lift(values[:, usable], trust))
-    place = jax.numpy.asarray if _compiles(len(kept)) else np.asarray
+    place = jax.numpy.asarray if backend is None and _compiles(len(kept)) else np.asarray
     evidence = collect(
         place(rows.texts[AGENT].codes[kept]),
         place(rows.texts[OBSERVER].codes[kept]),
@@ -248,6 +256,7 @@ def _accumulate(
         agents=len(rows.texts[AGENT]),
         observers=len(rows.texts[OBSERVER]),
         statistic=LogEvidence(options.range_bits),
+        backend=backend,
     )
     lost["out_of_range"] = int(evidence.refused.sum())
     return evidence, lost

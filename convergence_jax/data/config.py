@@ -37,8 +37,8 @@ class DetectConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         Error rate to hold.
     lift : dict of str to str
         ``SCALE:RANGE`` in bits, by column; others follow from the data.
-    backend : {"cpu", "gpu"} or None
-        What JAX finds unless given.
+    backend : {"cpu", "gpu", "fpga"} or None
+        What JAX finds unless given; fpga is OpenCL.
     devices : int
         Over how many devices to spread the agents.
     """
@@ -54,7 +54,7 @@ class DetectConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     baseline_until: str | None = None
     alpha: float = 0.05
     lift: dict[str, str] = {}
-    backend: Literal["cpu", "gpu"] | None = None
+    backend: Literal["cpu", "gpu", "fpga"] | None = None
     devices: int = 1
 
 
@@ -83,8 +83,8 @@ class ConsensusConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         Evidence of ``2**range_bits`` and more is out of range.
     retract : list of str
         Observers whose every word is taken back.
-    backend : {"cpu", "gpu"} or None
-        What JAX finds unless given.
+    backend : {"cpu", "gpu", "fpga"} or None
+        What JAX finds unless given; fpga is OpenCL, for evidence.
     """
 
     input: str | None = None
@@ -98,7 +98,7 @@ class ConsensusConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     dependent: bool = False
     range_bits: int = 30
     retract: list[str] = []
-    backend: Literal["cpu", "gpu"] | None = None
+    backend: Literal["cpu", "gpu", "fpga"] | None = None
 
 
 class ExperimentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ _COMMENTS = {
     "baseline_until": "end of the earlier period to compare with",
     "alpha": "error rate to hold",
     "lift": "SCALE:RANGE in bits, by column; others follow from the data",
-    "backend": "cpu or gpu; what JAX finds unless given",
+    "backend": "cpu, gpu or fpga; what JAX finds unless given",
     "devices": "over how many devices to spread the agents",
     "truth": "file of the true classes, to compare with afterwards",
     "gold": "file of items whose class is known",

@@ -1,7 +1,7 @@
 """`reduce`: many observations to one state, through a tree whose shape leaves no trace."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from convergence_jax.statistics.check import check
 from convergence_jax.statistics.law import Collecting, Statistic
 from convergence_jax.statistics.state import register
 
-__all__ = ["check", "reduce"]
+__all__ = ["Reducer", "check", "reduce"]
 
 Array = Any
 
@@ -19,7 +19,41 @@ register()
 superaccumulator.register()
 
 
-def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array | None = None) -> Any:
+class Reducer(Protocol):
+    """What merges observations in the place of XLA; every one gives the same bits."""
+
+    def reduce(self, stat: Statistic[Any, Any], xs: Any, where: Any) -> Any:
+        """One state of many observations.
+
+        Parameters
+        ----------
+        stat : Statistic
+        xs : PyTree[Array]
+            Observations, ``(n, ...)`` in every leaf; `n` may be zero.
+        where : Bool[Array, "n"] or None
+            True where an observation counts; None where all do.
+
+        Returns
+        -------
+        State
+            In NumPy or in JAX, of the types, shapes and bytes of :func:`reduce`.
+
+        Raises
+        ------
+        TypeError
+            If it does not take the statistic.
+        """
+        ...
+
+
+def reduce(
+    stat: Statistic[Any, Any],
+    xs: Any,
+    *,
+    arity: int = 8,
+    where: Array | None = None,
+    backend: Reducer | None = None,
+) -> Any:
     """Merge many observations into one state through a fixed tree.
 
     The shape of the tree changes speed, never the state.
@@ -34,18 +68,24 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
         Children per inner node, at least 2.
     where : Bool[Array, "n"], optional
         True where an observation counts; the rest merge as ``stat.empty()``.
+    backend : Reducer, optional
+        Merges in the place of XLA, by a tree of its own: an
+        :class:`~convergence_jax.fpga.backend.FpgaBackend`. Observations then are values, none of which is
+        being traced.
 
     Returns
     -------
     State
-        One state without the leading axis, the same for every `arity` and order. Bad values are counted in
-        its ``faults``.
+        One state without the leading axis, the same for every `arity`, `backend` and order. Bad values are
+        counted in its ``faults``.
 
     Raises
     ------
     ValueError
         While tracing, if `arity` is below 2, the leaves or the mask differ in length, or JAX is not in 64-bit
-        mode.
+        mode, which no other backend needs.
+    TypeError
+        If the backend does not take the statistic.
 
     Notes
     -----
@@ -67,9 +107,11 @@ def reduce(stat: Statistic[Any, Any], xs: Any, *, arity: int = 8, where: Array |
     """
     if not isinstance(arity, int) or arity < 2:
         raise ValueError(f"reduce: arity must be at least 2, got {arity}.")
-    if not jax.config.read("jax_enable_x64"):
+    if backend is None and not jax.config.read("jax_enable_x64"):
         raise ValueError('reduce: needs 64-bit mode: jax.config.update("jax_enable_x64", True).')
     size = _common_length(xs, where)
+    if backend is not None:
+        return backend.reduce(stat, xs, where)
     if isinstance(stat, Collecting):
         return _collect(stat, xs, where)
     return _tree(stat, xs, where, size, arity)
