@@ -12,6 +12,9 @@ from convergence_jax.hierarchy.leaf_sums import sum_digits
 from convergence_jax.statistics.moments import Moments, MomentsState
 from convergence_jax.statistics.state import map_arrays
 
+MOST_FEATURES = 8192
+"""Of a row, at most: the kernel keeps so many ticks near."""
+
 LANE_BYTES = 1 << 28
 """Memory for the lanes of groups, on the device: more groups go in several turns."""
 
@@ -52,21 +55,20 @@ class FpgaMoments:
             Leading axis ``[groups]``.
         """
         state = moments.empty((groups,))
-        ticks = ticks.astype(np.int64 if moments.wide else np.int32, copy=False)
-        held = self.host.put(ticks)
+        held = _rows(self.host, moments, ticks)
         width = (state.sums.nbytes + state.products.nbytes) * 2 // max(1, groups)
         for parts in parts_of(group).slices(max(1, LANE_BYTES // width)):
-            self._add_moments(state, held, ticks.shape[1], parts)
+            self._add_moments(state, held, parts)
         return state
 
-    def _add_moments(self, state: MomentsState, ticks: Any, rows: int, parts: Parts) -> None:
+    def _add_moments(self, state: MomentsState, ticks: Any, parts: Parts) -> None:
         """Fill in the groups that some parts are of."""
         host, moments = self.host, state.statistic
         np.add.at(state.count, parts.segment, np.diff(parts.first.astype(np.int64)))
         made = [host.empty(len(parts) * x[0].size * 8) for x in (state.sums, state.products)]
         kernel = "moments_wide" if moments.wide else "moments_narrow"
-        counts = np.uint64(rows), np.uint32(moments.features)
-        host.run(kernel, host.workers, ticks, *counts, *_dealt(host, parts), *made)
+        features = np.uint32(moments.features)
+        host.run(kernel, host.workers, ticks, features, *_dealt(host, parts), *made)
         here, position = np.unique(parts.segment, return_inverse=True)
         whole = parts_of(position) if parts.split else None
         for x, lanes in zip((state.sums, state.products), made, strict=True):
@@ -153,12 +155,10 @@ class FpgaLeafTable:
         if not len(parts):
             return
         self._grow(int(parts.segment[-1]) + 1)
-        ticks = ticks.astype(np.int64 if wide else np.int32, copy=False)
         host.run(
             "add_wide_rows" if wide else "add_narrow_rows",
             host.workers,
-            host.put(ticks),
-            np.uint64(ticks.shape[1]),
+            _rows(host, self._moments, ticks),
             np.uint32(self._moments.features),
             *_dealt(host, parts),
             host.put(parts.segment.astype(np.uint32)),
@@ -178,6 +178,18 @@ class FpgaLeafTable:
             row = self._width * 8
             self._table = self._host.longer(self._table, self._capacity * row, capacity * row)
             self._capacity = capacity
+
+
+def _rows(host: Host, moments: Moments, ticks: np.ndarray) -> Any:
+    """A buffer of ticks row by row, from ``Int[features, rows]``."""
+    if moments.features > MOST_FEATURES:
+        raise ValueError(f"moments on OpenCL: at most {MOST_FEATURES} features, got {moments.features}.")
+    ticks = ticks.astype(np.int64 if moments.wide else np.int32, copy=False)
+    turned = host.empty(ticks.nbytes)
+    kernel = "wide_to_rows" if moments.wide else "narrow_to_rows"
+    counts = np.uint64(ticks.shape[1]), np.uint32(moments.features)
+    host.run(kernel, host.workers, host.put(ticks), *counts, turned)
+    return turned
 
 
 def _dealt(host: Host, parts: Parts) -> tuple[Any, Any, Any]:

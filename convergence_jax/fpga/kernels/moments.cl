@@ -3,15 +3,30 @@
  * Rows come sorted: `order` lists them part by part, part p has those from first[p] to first[p + 1]. Work item w
  * takes the parts from share[w] to share[w + 1] and writes a row of `sums` and one of `products` for each: signed
  * 64-bit lanes, lane k counting 2^(32 k), as many as the number has digits. A part has fewer than 2^31 rows, so
- * that no lane wraps.
+ * that no lane wraps. Ticks lie row by row, so that a row in any order is one place in memory.
  */
 
 #define TILE 8192 /* ticks that are near at a time: 32 KiB, on an FPGA block memory */
 
+#define STRIP 64 /* rows that are turned at a time */
+
+/* Ticks feature by feature to ticks row by row; each work item turns an equal share. */
+#define TO_ROWS(NAME, TICK)                                                                                    \
+  SHARES __kernel void NAME(__global const TICK *restrict ticks, ulong rows, uint features,                    \
+                            __global TICK *restrict turned) {                                                  \
+    ulong items = get_global_size(0), item = get_global_id(0), end = rows * (item + 1) / items;                \
+    for (ulong start = rows * item / items; start < end; start += STRIP)                                       \
+      for (uint i = 0; i < features; i++)                                                                      \
+        for (ulong k = start; k < min(end, start + STRIP); k++) turned[k * features + i] = ticks[i * rows + k]; \
+  }
+
+TO_ROWS(narrow_to_rows, int)
+TO_ROWS(wide_to_rows, long)
+
 /* A product below 2^62 in magnitude, made positive so that its halves are cut by a plain shift. */
 #define OFFSET (1UL << 62)
 
-SHARES __kernel void moments_narrow(__global const int *restrict ticks, ulong rows, uint features,
+SHARES __kernel void moments_narrow(__global const int *restrict ticks, uint features,
                                     __global const uint *restrict order, __global const uint *restrict first,
                                     __global const uint *restrict share, __global long *restrict sums,
                                     __global long *restrict products) {
@@ -24,8 +39,10 @@ SHARES __kernel void moments_narrow(__global const int *restrict ticks, ulong ro
     for (uint i = 0; i < 4 * pairs; i++) product[i] = 0;
     for (uint start = first[part]; start < first[part + 1]; start += depth) {
       uint count = min(depth, first[part + 1] - start);
-      for (uint i = 0; i < features; i++)
-        for (uint k = 0; k < count; k++) near[i * depth + k] = ticks[i * rows + order[start + k]];
+      for (uint k = 0; k < count; k++) {
+        __global const int *restrict row = ticks + (ulong)order[start + k] * features;
+        for (uint i = 0; i < features; i++) near[i * depth + k] = row[i];
+      }
       uint place = 0;
       for (uint i = 0; i < features; i++) {
         long total = 0;
@@ -47,7 +64,7 @@ SHARES __kernel void moments_narrow(__global const int *restrict ticks, ulong ro
   }
 }
 
-SHARES __kernel void moments_wide(__global const long *restrict ticks, ulong rows, uint features,
+SHARES __kernel void moments_wide(__global const long *restrict ticks, uint features,
                                   __global const uint *restrict order, __global const uint *restrict first,
                                   __global const uint *restrict share, __global long *restrict sums,
                                   __global long *restrict products) {
@@ -61,7 +78,7 @@ SHARES __kernel void moments_wide(__global const long *restrict ticks, ulong row
     for (uint i = 0; i < features; i++) {
       long low_sum = 0, high_sum = 0;
       PIPELINE for (uint k = first[part]; k < first[part + 1]; k++) {
-        long tick = ticks[i * rows + order[k]];
+        long tick = ticks[(ulong)order[k] * features + i];
         low_sum += tick & (long)DIGIT_MASK;
         high_sum += tick >> DIGIT_BITS;
       }
@@ -70,7 +87,8 @@ SHARES __kernel void moments_wide(__global const long *restrict ticks, ulong row
       for (uint j = i; j < features; j++) {
         long lane0 = 0, lane1 = 0, lane2 = 0, lane3 = 0;
         PIPELINE for (uint k = first[part]; k < first[part + 1]; k++) {
-          long a = ticks[i * rows + order[k]], b = ticks[j * rows + order[k]];
+          __global const long *restrict row = ticks + (ulong)order[k] * features;
+          long a = row[i], b = row[j];
           ulong low = (ulong)a * (ulong)b;
           long high = mul_hi(a, b);
           lane0 += (long)(low & DIGIT_MASK);
@@ -91,7 +109,7 @@ SHARES __kernel void moments_wide(__global const long *restrict ticks, ulong row
 /* Add rows to a table of counts and sums: the rows of part p belong to row leaf[p], and no two parts share one.
  * A wide tick counts as two halves of NARROW_BITS bits, each with a sum of its own. */
 #define ADD_TO_TABLE(NAME, TICK, WIDE)                                                                          \
-  SHARES __kernel void NAME(__global const TICK *restrict ticks, ulong rows, uint features,                    \
+  SHARES __kernel void NAME(__global const TICK *restrict ticks, uint features,                                \
                             __global const uint *restrict order, __global const uint *restrict first,          \
                             __global const uint *restrict share, __global const uint *restrict leaf,           \
                             __global long *restrict table) {                                                   \
@@ -102,7 +120,7 @@ SHARES __kernel void moments_wide(__global const long *restrict ticks, ulong row
       for (uint i = 0; i < features; i++) {                                                                    \
         long high = 0, low = 0;                                                                                \
         PIPELINE for (uint k = first[part]; k < first[part + 1]; k++) {                                        \
-          long tick = ticks[i * rows + order[k]];                                                              \
+          long tick = ticks[(ulong)order[k] * features + i];                                                   \
           high += WIDE ? tick >> NARROW_BITS : tick;                                                           \
           low += tick & ((1L << NARROW_BITS) - 1);                                                             \
         }                                                                                                      \

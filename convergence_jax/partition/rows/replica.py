@@ -1,8 +1,10 @@
 """`Replica`: all rows that a node knows of, joined: the order and number of arrivals leave no trace.
 
 Rows are joined by version, an incarnation that a later one of its node has absorbed is dropped, and a
-conflict takes the place of a row for good. That is a join of a lattice: associative, commutative, idempotent,
-and monotone in what it knows. Whatever is in the table was signed by its writer, whoever passed it on.
+conflict takes the place of a row for good. Over the rows of writers that do not contradict themselves that is
+the join of a lattice: associative, commutative, idempotent, and monotone. Of one that does, only a replica
+that meets both rows before a later one has the proof; gossip then takes it to all. Whatever is in the table
+was signed by its writer, whoever passed it on.
 """
 
 import hashlib
