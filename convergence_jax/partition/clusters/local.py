@@ -140,7 +140,7 @@ def prepare(
         clients=(CONTROL, *clients),
         round_seconds=round_seconds,
         # Each heartbeat of a node is a signature that all others check, on the cores of this machine.
-        heartbeat_seconds=max(0.5, nodes / 20),
+        heartbeat_seconds=max(0.5, nodes**2 / 500),
         allow_faults=allow_faults,
         http_token=http_token,
     )
