@@ -7,6 +7,7 @@ import numpy as np
 from convergence_jax.exact import digits
 from convergence_jax.exact.constants import WINDOW
 from convergence_jax.fpga.host import Host
+from convergence_jax.fpga.merge import dealt, merge
 from convergence_jax.fpga.parts import LONGEST_PART, parts_of
 
 
@@ -79,8 +80,8 @@ class FpgaEvidence:
         parts = parts_of(segment_ids, self.longest)
         made = host.empty(len(parts) * width * 4)
         outside, left = host.zeros(x.size), host.empty(workers * 8)
-        dealt = (host.put(parts.order), host.put(parts.first), host.put(parts.shares(workers)))
-        host.run("window_sums", workers, host.put(x), np.uint32(columns), *dealt, made, outside, left)
+        given = (host.put(x), np.uint32(columns), *dealt(host, parts))
+        host.run("window_sums", workers, *given, made, outside, left)
         if parts.split:
             here, position = np.unique(parts.segment, return_inverse=True)
             sums[here] = self._merged(made, position, len(here), columns)
@@ -92,10 +93,7 @@ class FpgaEvidence:
 
     def _merged(self, made: Any, cell: np.ndarray, cells: int, columns: int) -> np.ndarray:
         """The parts of each cell added up, ``UInt32[cells, columns * 4]``."""
-        host, width = self.host, columns * WINDOW.digits
-        parts = parts_of(cell, longest=1 << 30)
-        lanes = host.empty(cells * width * 8)
-        dealt = (host.put(parts.order), host.put(parts.first), host.put(parts.shares(host.workers)))
-        host.run("merge_digit_rows", host.workers, made, np.uint32(width), *dealt, lanes)
-        totals = host.get(lanes, (cells, columns, WINDOW.digits), np.int64)
+        width = columns * WINDOW.digits
+        lanes = merge(self.host, made, np.uint32, parts_of(cell, longest=1 << 30), width)
+        totals = self.host.get(lanes, (cells, columns, WINDOW.digits), np.int64)
         return digits.normalize(totals).reshape(cells, width)

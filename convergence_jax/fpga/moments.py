@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from convergence_jax.fpga.host import Host
+from convergence_jax.fpga.merge import canonical, dealt, merge
 from convergence_jax.fpga.parts import Parts, parts_of
 from convergence_jax.hierarchy.leaf_sums import sum_digits
 from convergence_jax.statistics.moments import Moments, MomentsState
@@ -68,13 +69,13 @@ class FpgaMoments:
         made = [host.empty(len(parts) * x[0].size * 8) for x in (state.sums, state.products)]
         kernel = "moments_wide" if moments.wide else "moments_narrow"
         features = np.uint32(moments.features)
-        host.run(kernel, host.workers, ticks, features, *_dealt(host, parts), *made)
+        host.run(kernel, host.workers, ticks, features, *dealt(host, parts), *made)
         here, position = np.unique(parts.segment, return_inverse=True)
         whole = parts_of(position) if parts.split else None
         for x, lanes in zip((state.sums, state.products), made, strict=True):
             if whole is not None:
-                lanes = self._merge(lanes, np.int64, whole, x[0].size)
-            x[here] = self._digits(lanes, (len(here), *x.shape[1:]))
+                lanes = merge(host, lanes, np.int64, whole, x[0].size)
+            x[here] = canonical(host, lanes, (len(here), *x.shape[1:]))
 
     def merge_upwards(
         self, state: MomentsState, parents: Sequence[np.ndarray], sizes: Sequence[int]
@@ -99,27 +100,13 @@ class FpgaMoments:
     def _merge_array(self, parts: Parts, size: int, x: np.ndarray) -> np.ndarray:
         """Merge children into the rows that their parts name."""
         width = int(np.prod(x.shape[1:], dtype=np.int64))
-        merged = self._merge(self.host.put(x), x.dtype, parts, width)
+        host = self.host
+        merged = merge(host, host.put(x), x.dtype, parts, width)
         found = np.zeros((size, *x.shape[1:]), x.dtype)
         shape = (len(parts), *x.shape[1:])
         whole = x.dtype == np.uint32
-        found[parts.segment] = self._digits(merged, shape) if whole else self.host.get(merged, shape, x.dtype)
+        found[parts.segment] = canonical(host, merged, shape) if whole else host.get(merged, shape, x.dtype)
         return found
-
-    def _digits(self, lanes: Any, shape: tuple[int, ...]) -> np.ndarray:
-        """Lanes in a buffer as digits on the host, the last axis of `shape`."""
-        numbers = int(np.prod(shape[:-1], dtype=np.int64))
-        digits = self.host.empty(numbers * shape[-1] * 4)
-        self.host.run("canonicalise", numbers, lanes, np.uint32(shape[-1]), digits)
-        return self.host.get(digits, shape, np.uint32)
-
-    def _merge(self, rows: Any, dtype: Any, parts: Parts, width: int) -> Any:
-        """Rows of each part added up, in a buffer of lanes."""
-        host = self.host
-        out = host.empty(len(parts) * width * 8)
-        kernel = "merge_digit_rows" if dtype == np.uint32 else "merge_lanes"
-        host.run(kernel, host.workers, rows, np.uint32(width), *_dealt(host, parts), out)
-        return out
 
 
 class FpgaLeafTable:
@@ -160,7 +147,7 @@ class FpgaLeafTable:
             host.workers,
             _rows(host, self._moments, ticks),
             np.uint32(self._moments.features),
-            *_dealt(host, parts),
+            *dealt(host, parts),
             host.put(parts.segment.astype(np.uint32)),
             self._table,
         )
@@ -190,8 +177,3 @@ def _rows(host: Host, moments: Moments, ticks: np.ndarray) -> Any:
     counts = np.uint64(ticks.shape[1]), np.uint32(moments.features)
     host.run(kernel, host.workers, host.put(ticks), *counts, turned)
     return turned
-
-
-def _dealt(host: Host, parts: Parts) -> tuple[Any, Any, Any]:
-    """Buffers of the order, the first rows and the shares."""
-    return host.put(parts.order), host.put(parts.first), host.put(parts.shares(host.workers))
