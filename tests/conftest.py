@@ -1,8 +1,13 @@
-"""What every test relies on: 64-bit mode, strict promotion, eight host devices, Hypothesis profiles."""
+"""What every test relies on: 64-bit mode, strict promotion, eight host devices, Hypothesis profiles.
+
+``pytest -m properties`` runs the properties that the register of claims names, each on many more examples.
+"""
 
 import os
 import signal
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
 # Before JAX starts: eight devices on the host, so that sharding is tested everywhere.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
@@ -20,7 +25,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=30, derandomize=True, **_COMMON)
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load a profile before any test is imported: ``HYPOTHESIS_PROFILE``, or what the selection asks for."""
+    chosen = "thorough" if config.option.markexpr == "properties" else "default"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", chosen))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that back a claim."""
+    register = tomllib.loads((_ROOT / "proofs" / "claims.toml").read_text())["claim"]
+    named = {tuple(name.split("::")) for claim in register for name in claim["property"]}
+    for item in items:
+        name = getattr(item, "originalname", None) or item.name
+        parent = item.parent.name if item.parent is not None else ""
+        path = item.path.relative_to(_ROOT).as_posix() if item.path.is_relative_to(_ROOT) else ""
+        if (path, name) in named or (path, parent) in named:
+            item.add_marker("properties")
 
 
 @pytest.fixture(scope="session")

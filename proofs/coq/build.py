@@ -1,0 +1,216 @@
+"""Check every Coq file, what its theorems say and rest on, and that wrong versions fail.
+
+Everything happens in a temporary folder, from the sources and from the constants of the code.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from proofs.coq import constants
+from proofs.outcome import Outcome, timed
+
+HERE = Path(__file__).resolve().parent
+STATEMENTS = HERE / "statements.txt"
+JOBS = 2
+LIMIT_SECONDS = 240
+"""For one file; the slowest takes a tenth of it."""
+
+_ERROR = re.compile(
+    r"line (\d+), characters \d+-\d+:\s*(?:Warning.*?)?\n?Error:\s*(.*?)(?:\n\n|\Z)", re.DOTALL
+)
+
+
+def sources() -> list[Path]:
+    """The files of proofs, without the generated constants."""
+    return sorted(path for path in HERE.glob("*.v") if path.stem != "Constants")
+
+
+def _compile(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
+    command = ["coqc", "-q", "-w", "-all", "-Q", str(folder), "Convergence", str(file)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"no answer in {LIMIT_SECONDS} seconds")
+
+
+def _needs(paths: Iterable[Path]) -> dict[str, set[str]]:
+    """For each file, by name, the files of this project that it imports."""
+    names = {path.stem for path in paths}
+    pattern = re.compile(r"From Convergence Require (?:Import|Export) ([^.]*)\.")
+    return {
+        path.stem: {word for line in pattern.findall(path.read_text()) for word in line.split()} & names
+        for path in paths
+    }
+
+
+def _reach(needs: dict[str, set[str]], name: str) -> set[str]:
+    """A file and all that it needs."""
+    return {name}.union(*(_reach(needs, before) for before in needs[name]))
+
+
+def _in_order(needs: dict[str, set[str]], work: Callable[[str], Outcome]) -> list[Outcome]:
+    """Work on each name as soon as what it needs has succeeded."""
+    outcomes: dict[str, Outcome] = {}
+    with ThreadPoolExecutor(JOBS) as pool:
+        while ready := [n for n in needs if n not in outcomes and needs[n] <= outcomes.keys()]:
+            outcomes |= zip(ready, pool.map(work, ready), strict=True)
+    return list(outcomes.values())
+
+
+def build(folder: Path, constants_text: str, only: str | None = None) -> list[Outcome]:
+    """Compile everything in `folder`, which is empty, or one file and what it needs."""
+    paths = sources()
+    for path in paths:
+        shutil.copy(path, folder)
+    (folder / "Constants.v").write_text(constants_text)
+
+    def check(name: str) -> Outcome:
+        with timed("coq", f"{name}.v") as outcome:
+            done = _compile(folder, folder / f"{name}.v")
+            if done.returncode:
+                outcome.fail(_first_error(done.stdout + done.stderr))
+        return outcome
+
+    needs = _needs([folder / "Constants.v", *paths])
+    return _in_order({name: needs[name] for name in _reach(needs, only)} if only else needs, check)
+
+
+def _first_error(output: str) -> str:
+    found = _ERROR.search(output)
+    return f"line {found[1]}, {' '.join(found[2].split())[:160]}" if found else output.strip()[-200:]
+
+
+def theorems() -> list[tuple[str, str]]:
+    """File and name of every theorem; lemmas are steps on the way."""
+    pattern = re.compile(r"^\s*(?:Theorem|Corollary) (\w+)", re.MULTILINE)
+    return [(path.stem, name) for path in sources() for name in pattern.findall(path.read_text())]
+
+
+def statements(folder: Path, constants_text: str) -> str:
+    """What is assumed and what is proved, as text: the constants, then every theorem with its axioms."""
+    files = {file for file, _ in theorems()}
+    lines = [f"From Convergence Require {' '.join(sorted(files))}.", "Set Printing Width 100000."]
+    lines += ["Set Printing Depth 100000."]
+    for file, name in theorems():
+        lines.append(f'Goal True. idtac "==== {file}.v::{name}". Abort.')
+        lines.append(f"Check {file}.{name}. Print Assumptions {file}.{name}.")
+    script = folder / "Statements.v"
+    script.write_text("\n".join(lines) + "\n")
+    done = _compile(folder, script)
+    if done.returncode:
+        raise ValueError(_first_error(done.stdout + done.stderr))
+    parts = ["Constants of the code\n\n" + _constants(constants_text)]
+    for block in done.stdout.split("==== ")[1:]:
+        title, _, body = block.partition("\n")
+        before, _, axioms = body.partition("Axioms:")
+        statement = before.replace("Closed under the global context", "").split(" : ", 1)[-1]
+        names = sorted(re.findall(r"^([\w.]+) :", axioms, re.MULTILINE))
+        wrapped = textwrap.fill(" ".join(statement.split()), 110, initial_indent="  ", subsequent_indent="  ")
+        rests = textwrap.fill(
+            "rests on " + (", ".join(names) or "nothing"), 110, initial_indent="  ", subsequent_indent="    "
+        )
+        parts.append(f"{title}\n{wrapped}\n{rests}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _constants(text: str) -> str:
+    """One line a constant; a table is its digest."""
+    lines = []
+    for name, value in re.findall(r"Definition (\w+) : [^=]*:= ([^.]*)\.", text):
+        if value.startswith("["):
+            value = f"{value.count(';') + 1} integers, SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
+        lines.append(f"  {name} = {value}")
+    return "\n".join(lines)
+
+
+def _inside_a_proof(source: str, line: int) -> bool:
+    """Whether the line of an error belongs to a proof: a definition that no longer parses proves nothing."""
+    lines = source.splitlines(keepends=True)
+    before, upto = "".join(lines[: line - 1]), "".join(lines[:line])
+    ended = max(before.rfind(word) for word in ("Qed.", "Defined."))
+    return upto.rfind("Proof") > ended
+
+
+def _refute(mutant: dict[str, str], folder: Path) -> Outcome:
+    """Compile one wrong version of one file; it must fail, within a proof."""
+    with timed("coq", f"mutant of {mutant['file']}: {mutant['why']}") as outcome:
+        source = (HERE / mutant["file"]).read_text()
+        if source.count(mutant["old"]) != 1:
+            return outcome.fail(f"{mutant['old']!r} occurs {source.count(mutant['old'])} times, not once")
+        wrong = source.replace(mutant["old"], mutant["new"])
+        with tempfile.TemporaryDirectory() as place:
+            file = Path(place) / mutant["file"]
+            file.write_text(wrong)
+            done = _compile(folder, file)
+        found = _ERROR.search(done.stdout + done.stderr)
+        if done.returncode == 0:
+            outcome.fail("the wrong version passes")
+        elif found is None or not _inside_a_proof(wrong, int(found[1])):
+            outcome.fail(f"it fails outside a proof: {_first_error(done.stdout + done.stderr)}")
+        else:
+            outcome.detail = f"refused at {_first_error(done.stdout + done.stderr)[:90]}"
+    return outcome
+
+
+def _refute_constants(mutant: dict[str, str]) -> Outcome:
+    """Check one file with a constant of the code altered; it, or what it needs, must fail."""
+    with timed("coq", f"mutant of {mutant['file']}: {mutant['why']}") as outcome:
+        source = constants.SOURCE.read_text()
+        if source.count(mutant["old"]) != 1:
+            return outcome.fail(f"{mutant['old']!r} occurs {source.count(mutant['old'])} times, not once")
+        with tempfile.TemporaryDirectory() as place:
+            altered = Path(place) / "constants.py"
+            altered.write_text(source.replace(mutant["old"], mutant["new"]))
+            folder = Path(place) / "coq"
+            folder.mkdir()
+            made = build(folder, constants.text(altered), only=mutant["by"].removesuffix(".v"))
+            failed = [o for o in made if o.state == "FAILED"]
+        if failed:
+            outcome.detail = f"refused by {failed[0].name}, {failed[0].detail[:70]}"
+        else:
+            outcome.fail(f"{mutant['by']} passes with it")
+    return outcome
+
+
+def run(write: bool = False) -> list[Outcome]:
+    """Everything; with `write`, the list of statements is written instead of compared."""
+    if shutil.which("coqc") is None:
+        return [Outcome("coq", "all proofs", "SKIPPED", "coqc is not installed")]
+    text = constants.text()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        outcomes = build(folder, text)
+        if any(o.state == "FAILED" for o in outcomes):
+            return outcomes
+        with timed("coq", "statements and axioms") as outcome:
+            made = statements(folder, text)
+            if write:
+                STATEMENTS.write_text(made)
+            committed = STATEMENTS.read_text() if STATEMENTS.exists() else ""
+            outcome.detail = f"{len(theorems())} theorems as listed"
+            if made != committed:
+                outcome.fail(f"not those of {STATEMENTS.name}: {_first_difference(committed, made)}")
+        outcomes.append(outcome)
+        wrong = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
+        of_files = [m for m in wrong if m["file"].endswith(".v")]
+        with ThreadPoolExecutor(JOBS) as pool:
+            outcomes += pool.map(lambda mutant: _refute(mutant, folder), of_files)
+        without = {path.name for path in sources()} - {m["file"] for m in of_files}
+        outcomes += [
+            Outcome("coq", f"mutant of {name}", "FAILED", "there is none") for name in sorted(without)
+        ]
+        outcomes += [_refute_constants(m) for m in wrong if m["file"] == constants.SOURCE.name]
+    return outcomes
+
+
+def _first_difference(before: str, after: str) -> str:
+    pairs = zip([*before.splitlines(), ""], [*after.splitlines(), ""], strict=False)
+    return next((f"{b.strip()!r} is now {a.strip()!r}" for b, a in pairs if a != b), "one is longer")
