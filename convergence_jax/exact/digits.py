@@ -60,8 +60,8 @@ def normalize(lanes: Array) -> Array:
     unlend = np.full(length, _BASE - 2, dtype=np.int64)
     unlend[:1] = 0
     unlend[1:2] = _BASE - 1
-    x = (lanes & DIGIT_MASK) + _shift_up(lanes >> DIGIT_BITS, 1)  # above -B/2, below 3B/2
-    x = x + (unlend + _BASE)  # lend one unit each: in (B/2, 7B/2)
+    x = (lanes & DIGIT_MASK) + _shift_up(lanes >> DIGIT_BITS, 1)  # at least -B/2, below 3B/2
+    x = x + (unlend + _BASE)  # lend one unit each: in [B/2, 7B/2)
     x = (x & DIGIT_MASK) + _shift_up(x >> DIGIT_BITS, 1)  # below B + 3
     x = (x & DIGIT_MASK) + _shift_up(x >> DIGIT_BITS, 1)  # at most B
     generate, propagate = x > DIGIT_MASK, x == DIGIT_MASK

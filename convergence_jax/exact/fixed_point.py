@@ -66,7 +66,7 @@ class FixedPoint:
 
     @classmethod
     def covering(cls, exponent: int, *, wide: bool = False) -> "FixedPoint":
-        """The finest lift that holds every ``|x| < 2**exponent``, rounding included.
+        """A fine lift that holds every ``|x| < 2**exponent``, rounding included.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class FixedPoint:
             Take the wide form.
         """
         bits = WIDE_BITS if wide else NARROW_BITS
-        # One bit of room: a value just below the bound may round up to it.
+        # One bit of room: a value just below the bound may round up to it; a float64 of the wide form may not.
         scale = max(-SCALE_LIMIT, min(SCALE_LIMIT, bits - 1 - exponent))
         return cls(scale_bits=scale, range_bits=bits - scale)
 
@@ -97,15 +97,37 @@ class FixedPoint:
 
         Notes
         -----
-        Scaling by a power of two is exact, so the one rounding is `round`. Where a backend flushes subnormals
-        nothing changes: with the scale within its limit they are below half a tick.
+        Scaling by a power of two is exact where the product is a normal float64, so the one rounding is
+        `round`. A subnormal, rounded or flushed by the backend, is below half a tick either way: the scale has
+        its limit for that.
         """
         xp = x.__array_namespace__()
         with np.errstate(over="ignore"):  # beyond float64 is out of range like the rest
-            scaled = x.astype(xp.float64) * np.float64(2.0**self.scale_bits)
+            scaled = widen(x) * np.float64(2.0**self.scale_bits)
         rounded = xp.round(scaled)
         held = xp.abs(rounded) < np.float64(2.0**self.bits)
         return xp.where(held, rounded, 0.0).astype(xp.int64), held
+
+
+def widen(x: Array) -> Array:
+    """The float64 that equals each value, also where the backend flushes subnormals of float32.
+
+    Parameters
+    ----------
+    x : Float[Array, "..."]
+        float32, whose subnormals are normal float64 and survive; or float64, returned as it is.
+
+    Returns
+    -------
+    Float64[Array, "..."]
+    """
+    xp = x.__array_namespace__()
+    if x.dtype != np.float32:
+        return x.astype(xp.float64)
+    bits = x.view(np.int32)
+    mantissa = (bits & np.int32(0x7FFFFF)).astype(xp.float64) * np.float64(2.0**-149)
+    small = xp.where(bits < np.int32(0), -mantissa, mantissa)
+    return xp.where((bits & np.int32(0x7F800000)) == np.int32(0), small, x.astype(xp.float64))
 
 
 def largest_exponent(x: Array) -> int | None:

@@ -66,7 +66,8 @@ class Superaccumulator:
     Notes
     -----
     Sums of fewer than ``2**format.count_bits`` terms cannot wrap around: ``2**74`` for float32, ``2**109``
-    for float64. Nothing remembers the sign of a zero: an exact zero is ``+0.0``, also the sum of ``-0.0``.
+    for float64; counts of NaN and of each infinity are right below ``2**63``. Nothing remembers the sign of a
+    zero: an exact zero is ``+0.0``, also the sum of ``-0.0``.
 
     Examples
     --------

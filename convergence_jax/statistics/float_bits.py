@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from convergence_jax.exact.fixed_point import widen
+
 Array = Any
 
 MAGNITUDE_MASK = np.int64((1 << 63) - 1)
@@ -34,19 +36,11 @@ def float64_bits(x: Array) -> Array:
     TypeError
         If the values are of another type.
     """
-    xp = x.__array_namespace__()
     if x.dtype == np.float64:
         return x.view(np.int64)
     if x.dtype != np.float32:
         raise TypeError(f"float64_bits: values must be float64 or float32, got {x.dtype}.")
-    bits = x.view(np.int32).astype(xp.int64)
-    mantissa = bits & np.int64(0x7FFFFF)
-    subnormal = (mantissa.astype(xp.float64) * np.float64(2.0**-149)).view(
-        np.int64
-    )  # exact, a normal float64
-    widened = x.astype(xp.float64).view(np.int64) & MAGNITUDE_MASK
-    magnitude = xp.where((bits & np.int64(0x7F800000)) == 0, subnormal, widened)
-    return xp.where(bits < 0, magnitude | ~MAGNITUDE_MASK, magnitude)
+    return widen(x).view(np.int64)
 
 
 def order_keys(bits: Array) -> Array:

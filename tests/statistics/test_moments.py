@@ -148,6 +148,20 @@ def test_counts_up_to_two_to_the_32_are_presented_and_beyond_are_not_valid(stat)
     assert not stat.present(stat.remove(stat.empty(), almost)).valid
 
 
+SUBNORMALS = np.array([2.0**-149, -(2.0**-149), 2.0**-126 - 2.0**-149, -(2.0**-130), 0.0, -0.0, 2.0**-126])
+"""All of them float32, all but the last subnormal there, which XLA on a CPU flushes when it widens them."""
+
+
+@pytest.mark.parametrize("scale_bits", [100, 125, 126, 149, 160])
+def test_subnormals_of_float32_are_lifted_alike_everywhere(scale_bits):
+    lift = FixedPoint(scale_bits, 31 - scale_bits)
+    xs = SUBNORMALS.astype(np.float32)
+    expected = [round(Fraction(x) * Fraction(2) ** scale_bits) for x in SUBNORMALS.tolist()]
+    expected = [tick if abs(tick) < 2**31 else 0 for tick in expected]
+    for ticks, _ in (lift.lift(xs), lift.lift(jnp.asarray(xs)), jax.jit(lift.lift)(xs)):
+        assert np.asarray(ticks).tolist() == expected
+
+
 def test_standard_errors_and_intervals_follow_from_the_rounded_values():
     xs = np.random.default_rng(3).standard_normal((40, 3)) / 4
     value = NARROW.present(NARROW.total(NARROW.lift(xs)))
