@@ -76,7 +76,7 @@ class FixedPoint:
             Take the wide form.
         """
         bits = WIDE_BITS if wide else NARROW_BITS
-        # One bit of room: a value just below the bound may round up to it; a float64 of the wide form may not.
+        # One bit of room: a value just below the bound may round up to it.
         scale = max(-SCALE_LIMIT, min(SCALE_LIMIT, bits - 1 - exponent))
         return cls(scale_bits=scale, range_bits=bits - scale)
 
@@ -98,8 +98,8 @@ class FixedPoint:
         Notes
         -----
         Scaling by a power of two is exact where the product is a normal float64, so the one rounding is
-        `round`. A subnormal, rounded or flushed by the backend, is below half a tick either way: the scale has
-        its limit for that.
+        `round`. A subnormal product, rounded or flushed, is below half a tick either way: that is why the
+        scale has a limit.
         """
         xp = x.__array_namespace__()
         with np.errstate(over="ignore"):  # beyond float64 is out of range like the rest

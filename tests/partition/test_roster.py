@@ -113,6 +113,13 @@ def test_what_is_wrong_with_a_roster_is_named_by_its_path_in_one_line(changes, p
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("drift_ppm", [0.0, 0.5, 99_999.0])
+def test_clocks_may_drift_by_any_share_below_a_tenth(drift_ppm):
+    check(roster(3, drift_ppm=drift_ppm).roster)
+    with pytest.raises(InputError, match="drift_ppm"):
+        check(roster(3, drift_ppm=1e5).roster)
+
+
 def test_a_window_needs_members_who_may_take_back():
     windowed = msgspec.structs.replace(LATENCY, window_seconds=5.0)
     check(roster(3, statistics=[windowed, TRUST]).roster)

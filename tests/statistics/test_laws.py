@@ -93,6 +93,12 @@ def test_compiled_code_refuses_states_of_other_lifts():
         jax.tree.map(jax.numpy.add, x, y)
 
 
+def test_states_are_hashed_and_compared_as_the_objects_they_are():
+    one, other = Sum().empty(), Sum().empty()
+    assert len({one, other, one}) == 2
+    assert one != other
+
+
 @EVERY
 def test_states_are_pytrees_that_survive_a_round_trip(case):
     leaves, structure = jax.tree.flatten(case.statistic.empty())

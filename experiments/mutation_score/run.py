@@ -1,0 +1,82 @@
+"""What share of small faults, planted in the library one at a time, makes a test fail."""
+
+import json
+import os
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from killing import Killing
+from mutants import Stratum, sample
+from scipy.stats import beta
+
+from convergence_jax.data.digest import digest
+
+MUTANTS = "MUTANTS"
+"""In the environment: how many mutants, where that is not what the config says."""
+
+KEPT_AT = "MUTATION_KEPT"
+"""In the environment: the file of mutants that were tried, where it is not one in `KEPT`."""
+
+KEPT = Path("results") / "mutation_score"
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIDENCE = 0.95
+
+
+def main(config: dict[str, Any]) -> dict[str, Any]:
+    """The share killed with its lower limit, by room and over all, and every survivor."""
+    count = int(os.environ.get(MUTANTS, config["mutants"]["count"]))
+    package = ROOT / "convergence_jax"
+    strata = sample(package, config["mutants"], count, config["experiment"]["seed"])
+    turns = zip_longest(*(stratum.drawn for stratum in strata.values()))
+    mutants = [mutant for mutant in chain.from_iterable(turns) if mutant]
+    results, about = Killing(ROOT, config["tests"], _kept(config)).run(mutants)
+    by_mutant = dict(zip(mutants, results, strict=True))
+    rooms = {room: _room(stratum, by_mutant) for room, stratum in strata.items()}
+    places = sum(room["places"] for room in rooms.values())
+    return {
+        **_score(results),
+        "share_weighted": sum(room["share"] * room["places"] / places for room in rooms.values()),
+        "rooms": rooms,
+        "seconds_a_mutant": sum(one["seconds"] for one in results) / len(results),
+        **about,
+        "survivors": [one for one in results if one["outcome"] == "survived"],
+        "timeouts": [one for one in results if one["outcome"] == "timeout"],
+    }
+
+
+def _kept(config: dict[str, Any]) -> Path:
+    """The file of what was tried with these sources, these tests and this way of running them."""
+    sources = [path for name in ("convergence_jax", "tests") for path in sorted((ROOT / name).rglob("*.py"))]
+    texts = [f"{path.relative_to(ROOT)}\n{path.read_text(encoding='utf-8')}" for path in sources]
+    kept = Path(os.environ.get(KEPT_AT, KEPT / f"{digest([*texts, json.dumps(config['tests'])])[:16]}.jsonl"))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def _room(stratum: Stratum, results: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "mutants": stratum.mutants,
+        "places": stratum.places,
+        **_score([results[mutant] for mutant in stratum.drawn]),
+    }
+
+
+def _score(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Killed of tried. A test that never ends counts as one that fails.
+
+    The lower limit is Clopper and Pearson's for one binomial. Strata in proportion make the number killed
+    vary less than that (Hoeffding, 1956), so the limit holds for them.
+    """
+    tried, timeouts = len(results), sum(one["outcome"] == "timeout" for one in results)
+    killed = timeouts + sum(one["outcome"] == "killed" for one in results)
+    return {
+        "tried": tried,
+        "killed": killed,
+        "timed_out": timeouts,
+        "survived": tried - killed,
+        "share": killed / tried,
+        "share_at_least": float(beta.ppf(1 - CONFIDENCE, killed, tried - killed + 1)) if killed else 0.0,
+    }
