@@ -90,7 +90,8 @@ def reduce(
     Notes
     -----
     ``ceil(log(n) / log(arity))`` levels, ``n - 1`` merges of observations, and at each level fewer than
-    `arity` with the identity. A statistic that has ``collect`` folds all observations at once, to the same bits.
+    `arity` with the identity. A statistic that has ``collect`` folds all observations at once, to the same
+    bits.
 
     See Also
     --------

@@ -240,7 +240,8 @@ class Participant:
         row = replica.latest(node)
         rows = [row.head for key, row in replica.table.items() if key.node == node]
         head = row.head if row else None
-        age = age_bound(replica.age(node, now), replica.roster.drift)
+        echo_age = replica.age(node, now)
+        age = age_bound(echo_age, replica.roster.drift) if echo_age else 0.0
         final = head is not None and head.final
         if age == 0.0 and (final or node == self.name):
             possible = Unseen(0, 0)

@@ -49,12 +49,16 @@ def check_cap(burst: Real, rate: Real) -> None:
         raise ValueError(f"cap: burst and rate must be finite and 0 or more, got {burst} and {rate}.")
 
 
-def age_bound(echo_age_seconds: float, drift: Real) -> float:
+_READING = Fraction(1, 10**9)
+"""Clocks are read in whole nanoseconds: the difference of two readings may be so much more than the time."""
+
+
+def age_bound(echo_age_seconds: Real, drift: Real) -> float:
     """Seconds by an origin's clock since the last moment that its row is known to hold in full.
 
     Parameters
     ----------
-    echo_age_seconds : float
+    echo_age_seconds : int, float or Fraction
         Time, by the own clock, since the newest own token in the origin's row was issued; infinite without
         any token.
     drift : float or Fraction
@@ -63,7 +67,7 @@ def age_bound(echo_age_seconds: float, drift: Real) -> float:
     Returns
     -------
     float
-        ``D * (1 + drift) / (1 - drift)``, rounded up.
+        ``D * (1 + drift) / (1 - drift)`` and a nanosecond, rounded up.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def age_bound(echo_age_seconds: float, drift: Real) -> float:
     -----
     The token was issued before the row that holds it was published. Since it was issued at most
     ``D / (1 - drift)`` true seconds have passed, and the origin's clock advanced at most ``1 + drift`` of
-    them.
+    them. Two readings of it, rounded down to nanoseconds, may lie one further apart.
     """
     if not echo_age_seconds >= 0.0:
         raise ValueError(f"age_bound: the age must be 0 or more, got {echo_age_seconds}.")
@@ -82,7 +86,7 @@ def age_bound(echo_age_seconds: float, drift: Real) -> float:
         raise ValueError(f"age_bound: drift must be from 0 to below 1, got {drift}.")
     if math.isinf(echo_age_seconds):
         return math.inf
-    exact = Fraction(echo_age_seconds) * (1 + Fraction(drift)) / (1 - Fraction(drift))
+    exact = Fraction(echo_age_seconds) * (1 + Fraction(drift)) / (1 - Fraction(drift)) + _READING
     try:
         nearest = float(exact)
     except OverflowError:

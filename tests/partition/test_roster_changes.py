@@ -327,3 +327,39 @@ def test_rows_sealed_under_a_roster_that_is_not_here_bound_nothing():
     assert caps.to_count_on(held, "n1") is None
     message = gossip.digest(held, 1, bytes(8))
     assert messages.decode(messages.encode(message)) == message
+
+
+# Whoever was left out for a while
+
+
+def without(known: SignedRoster, name: str) -> SignedRoster:
+    return successor(known, members=[one for one in known.roster.members if one.name != name])
+
+
+def test_a_node_that_is_let_in_again_goes_on_from_its_last_version():
+    writer, other = publishing("n3", FIRST), publishing("n1", FIRST)
+    other.join(*sent(writer))
+    second = without(FIRST, "n3")
+    third = successor(second, members=FIRST.roster.members)
+    writer.join_roster(second)
+    assert writer.total("latency").count == 0  # it counts nowhere, not even here
+    assert writer.digest() == replica("n3", second).digest()
+    writer.join_roster(third)
+    assert writer.total("latency").count == 1
+    head = writer.publish({"latency": latency(1.0, 2.0)}, now=2, added=2, removed=0)
+    assert head.version == 2
+    # Somebody who never heard of those rosters sees no contradiction.
+    assert other.join(*sent(writer))
+    assert not other.excluded
+
+
+def test_a_roster_that_leaves_a_node_out_allows_it_nothing():
+    slow = successor(FIRST, members=members_with(FIRST, "n3", rate=5.0))
+    absent = without(slow, "n3")
+    fast = successor(absent, members=members_with(FIRST, "n3", rate=100.0))
+    writer = publishing("n3", slow)
+    for known in (absent, fast):
+        writer.join_roster(known)
+    # Others may still go by any of the three: nothing is released until they are known to have the last.
+    assert caps.to_keep(writer).additions.rate == 0
+    assert caps.to_keep(publishing("n3", absent)).additions.rate == 0

@@ -142,10 +142,27 @@ def test_a_negative_number_of_events_is_refused():
 
 @given(st.floats(0.0, 1e12), st.sampled_from([0.0, 200e-6, 0.1, 0.999]))
 def test_an_age_is_the_smallest_float_that_is_not_below_its_bound(echo, drift):
-    bound = Fraction(echo) * (1 + Fraction(drift)) / (1 - Fraction(drift))
+    bound = Fraction(echo) * (1 + Fraction(drift)) / (1 - Fraction(drift)) + Fraction(1, 10**9)
     found = age_bound(echo, drift)
     assert Fraction(found) >= bound
-    assert found == 0.0 or Fraction(math.nextafter(found, 0.0)) < bound
+    assert Fraction(math.nextafter(found, 0.0)) < bound
+
+
+@pytest.mark.parametrize(
+    ("drift", "rate", "burst", "milliseconds"),
+    [(Fraction(0), 1000, 10**4, 9), (Fraction(200, 10**6), 10**9, 10**10, 1)],
+)
+def test_readings_in_whole_nanoseconds_hide_no_event(drift, rate, burst, milliseconds):
+    # The origin's clock is fast and was read just after a nanosecond began; the issuer's is slow and is read
+    # just before its next millisecond.
+    published, asked = Fraction(0), Fraction(milliseconds, 1000) / (1 - drift) - Fraction(1, 10**15)
+    phase = Fraction(999_999, 10**15)
+    bucket = TokenBucket(rate, burst, -(10**15))
+    released = sum(
+        bucket.take(10**18, math.floor((true * (1 + drift) + phase) * 10**9)) for true in (published, asked)
+    )
+    believed = unseen(burst, rate, age_bound(Fraction(milliseconds, 1000), drift))
+    assert released <= believed <= released + 2 * rate * 10**-9 + 2
 
 
 def test_an_age_without_an_echo_or_beyond_every_float_is_infinite():

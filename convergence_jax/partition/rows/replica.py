@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -175,7 +176,8 @@ class Replica:
         self.keep_rosters([*self.rosters, other])
         self.rosters.append(other)
         for key in [*self.table, *self.conflicts]:
-            if not self._may_hold(key):
+            # The own row stays, uncounted: a node that is let in again goes on from its last version.
+            if key != self.key and not self._may_hold(key):
                 self.table.pop(key, None)
                 self.conflicts.pop(key, None)
                 self.wanted_whole.discard(key)
@@ -297,16 +299,16 @@ class Replica:
 
     def rows(self) -> list[Row]:
         """Rows that count, by key."""
-        excluded = self.excluded
-        return [self.table[key] for key in sorted(self.table) if key.node not in excluded]
+        out = self.excluded if self._may_hold(self.key) else self.excluded | {self.key.node}
+        return [self.table[key] for key in sorted(self.table) if key.node not in out]
 
     def latest(self, node: str) -> Row | None:
         """The row of a node's last incarnation that is known."""
         keys = [key for key in self.table if key.node == node]
         return self.table[max(keys)] if keys else None
 
-    def age(self, node: str, now: int) -> float:
-        """Echo age of a node's rows, in seconds of the own clock; infinite without a valid echo.
+    def age(self, node: str, now: int) -> Fraction | float:
+        """Echo age of a node's rows, in seconds of the own clock, exactly; infinite without a valid echo.
 
         Everything that the node released up to then is in its rows here. 0 for the own row, and for one that
         is final.
@@ -325,7 +327,7 @@ class Replica:
         issued = next((issued for issuer, issued in row.head.echoes if issuer == self.key), None)
         if issued is None or issued > now:
             return float("inf")
-        return (now + 1 - issued) / 1000.0
+        return Fraction(now + 1 - issued, 1000)
 
     def cells_about(self, statistic: str, agent: str) -> list[str]:
         """Cells of an agent, one an observer, sorted."""

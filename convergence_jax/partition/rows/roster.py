@@ -6,6 +6,7 @@ node's own config names for its first one. Every node passes the newest roster o
 
 import math
 import re
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
@@ -205,9 +206,9 @@ class Roster(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         return tuple(sorted(member.name for member in self.members if not member.revoked))
 
     @property
-    def drift(self) -> float:
-        """Bound on the drift of a clock, as a fraction."""
-        return self.drift_ppm * 1e-6
+    def drift(self) -> Fraction:
+        """Bound on the drift of a clock, exactly as it is written."""
+        return Fraction(self.drift_ppm) / 1_000_000
 
     @cached_property
     def _keys(self) -> dict[str, list[Ed25519PublicKey]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from convergence_jax.partition.rows.replica import Replica
-from convergence_jax.partition.rows.roster import EvidenceSchema, Roster, SignedRoster
+from convergence_jax.partition.rows.roster import EvidenceSchema, Member, Roster, SignedRoster
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,12 @@ def _since(rosters: Sequence[SignedRoster], version: int) -> list[Roster]:
     return [signed.roster for signed in rosters if signed.roster.version >= version]
 
 
+_NOBODY = Member(name="nobody", keys=[], address="", rate=0.0, burst=0.0, remove_rate=0.0, remove_burst=0.0)
+"""Whom a roster does not name may release nothing under it."""
+
+
 def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
-    members = [roster.by_name[node] for roster in rosters if node in roster.by_name]
+    members = [roster.by_name.get(node, _NOBODY) for roster in rosters]
 
     def cap(rates: list[float], bursts: list[float]) -> Cap:
         return Cap(Fraction(choose(rates, default=0.0)), Fraction(choose(bursts, default=0.0)))
