@@ -363,3 +363,13 @@ def test_a_roster_that_leaves_a_node_out_allows_it_nothing():
     # Others may still go by any of the three: nothing is released until they are known to have the last.
     assert caps.to_keep(writer).additions.rate == 0
     assert caps.to_keep(publishing("n3", absent)).additions.rate == 0
+
+
+def test_a_roster_without_a_statistic_allows_nothing_about_its_agents():
+    slow = successor(FIRST, statistics=[LATENCY, msgspec.structs.replace(TRUST, agent_rate=1.0)])
+    gone = successor(slow, statistics=[LATENCY])
+    fast = successor(gone, statistics=[LATENCY, msgspec.structs.replace(TRUST, agent_rate=100.0)])
+    writer = publishing("n3", slow)
+    for known in (gone, fast):
+        writer.join_roster(known)
+    assert caps.to_keep(writer).agents["trust"].rate == 0

@@ -6,7 +6,8 @@ each row says which roster its writer had. So the bound of a reader never lies b
 if the row at the reader is of version `h`, and the reader goes by version `r`, it counts on the highest of
 `h` to `r`, of which the writer holds `h`. It keeps to the lowest of those it holds from `v` on, where no
 member is known to go by less than `v` or what follows `v` here; so `h` is among them, or `v` lies between
-`h` and `r`. A reader that missed a version between the two, or all from `h` on, counts on nothing.
+`h` and `r`. A reader that missed a version between the two, or all from `h` on, counts on nothing. What is
+said holds for readers whom the writer's newest roster names.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,7 +72,7 @@ def _since(rosters: Sequence[SignedRoster], version: int) -> list[Roster]:
 
 
 _NOBODY = Member(name="nobody", keys=[], address="", rate=0.0, burst=0.0, remove_rate=0.0, remove_burst=0.0)
-"""Whom a roster does not name may release nothing under it."""
+"""Whom a roster does not name may release nothing under it; nor what it has no statistic for."""
 
 
 def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
@@ -83,8 +84,11 @@ def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
     agents = {}
     for name, schema in rosters[-1].schemas.items():
         if isinstance(schema, EvidenceSchema):
-            same = [s for r in rosters if isinstance(s := r.schemas.get(name), EvidenceSchema)]
-            agents[name] = cap([s.agent_rate for s in same], [s.agent_burst for s in same])
+            found = [roster.schemas.get(name) for roster in rosters]
+            same = [s if isinstance(s, EvidenceSchema) else None for s in found]
+            agents[name] = cap(
+                [s.agent_rate if s else 0.0 for s in same], [s.agent_burst if s else 0.0 for s in same]
+            )
     return Caps(
         cap([m.rate for m in members], [m.burst for m in members]),
         cap([m.remove_rate for m in members], [m.remove_burst for m in members]),
