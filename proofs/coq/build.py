@@ -28,9 +28,9 @@ _ERROR = re.compile(
 )
 
 
-def sources() -> list[Path]:
-    """The files of proofs, without the generated constants."""
-    return sorted(path for path in HERE.glob("*.v") if path.stem != "Constants")
+def sources(folder: Path = HERE) -> list[Path]:
+    """The files of proofs, without what is generated."""
+    return sorted(path for path in folder.glob("*.v") if path.stem not in ("Constants", "Statements"))
 
 
 def _compile(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
@@ -88,36 +88,40 @@ def _first_error(output: str) -> str:
     return f"line {found[1]}, {' '.join(found[2].split())[:160]}" if found else output.strip()[-200:]
 
 
-def theorems() -> list[tuple[str, str]]:
+def theorems(folder: Path) -> list[tuple[str, str]]:
     """File and name of every theorem; lemmas are steps on the way."""
     pattern = re.compile(r"^\s*(?:Theorem|Corollary) (\w+)", re.MULTILINE)
-    return [(path.stem, name) for path in sources() for name in pattern.findall(path.read_text())]
+    return [(path.stem, name) for path in sources(folder) for name in pattern.findall(path.read_text())]
 
 
 def statements(folder: Path, constants_text: str) -> str:
-    """What is assumed and what is proved, as text: the constants, then every theorem with its axioms."""
-    files = {file for file, _ in theorems()}
-    lines = [f"From Convergence Require {' '.join(sorted(files))}.", "Set Printing Width 100000."]
+    """What is assumed and what is proved, as text: the constants, all axioms, then every theorem."""
+    listed = theorems(folder)
+    files = sorted({file for file, _ in listed})
+    lines = [f"From Convergence Require {' '.join(files)}.", "Set Printing Width 100000."]
     lines += ["Set Printing Depth 100000."]
-    for file, name in theorems():
+    for i, (file, name) in enumerate(listed):
         lines.append(f'Goal True. idtac "==== {file}.v::{name}". Abort.')
-        lines.append(f"Check {file}.{name}. Print Assumptions {file}.{name}.")
+        lines.append(f"Check {file}.{name}. Definition use{i} := let _ := @{file}.{name} in I.")
+    # One search for all of them: each alone would go through the libraries again.
+    uses = ", ".join(f"use{i}" for i in range(len(listed)))
+    lines.append(
+        f'Definition uses := ({uses}). Goal True. idtac "==== axioms". Abort. Print Assumptions uses.'
+    )
     script = folder / "Statements.v"
     script.write_text("\n".join(lines) + "\n")
     done = _compile(folder, script)
     if done.returncode:
         raise ValueError(_first_error(done.stdout + done.stderr))
+    *blocks, (_, axioms) = (block.split("\n", 1) for block in done.stdout.split("==== ")[1:])
+    names = sorted(re.findall(r"^([\w.]+) :", axioms, re.MULTILINE))
     parts = ["Constants of the code\n\n" + _constants(constants_text)]
-    for block in done.stdout.split("==== ")[1:]:
-        title, _, body = block.partition("\n")
-        before, _, axioms = body.partition("Axioms:")
-        statement = before.replace("Closed under the global context", "").split(" : ", 1)[-1]
-        names = sorted(re.findall(r"^([\w.]+) :", axioms, re.MULTILINE))
-        wrapped = textwrap.fill(" ".join(statement.split()), 110, initial_indent="  ", subsequent_indent="  ")
-        rests = textwrap.fill(
-            "rests on " + (", ".join(names) or "nothing"), 110, initial_indent="  ", subsequent_indent="    "
+    parts.append("Axioms, all of the standard library\n\n" + "\n".join(f"  {name}" for name in names))
+    for title, body in blocks:
+        statement = " ".join(body.split(" : ", 1)[-1].split())
+        parts.append(
+            title + "\n" + textwrap.fill(statement, 110, initial_indent="  ", subsequent_indent="  ")
         )
-        parts.append(f"{title}\n{wrapped}\n{rests}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -142,7 +146,7 @@ def _inside_a_proof(source: str, line: int) -> bool:
 def _refute(mutant: dict[str, str], folder: Path) -> Outcome:
     """Compile one wrong version of one file; it must fail, within a proof."""
     with timed("coq", f"mutant of {mutant['file']}: {mutant['why']}") as outcome:
-        source = (HERE / mutant["file"]).read_text()
+        source = (folder / mutant["file"]).read_text()
         if source.count(mutant["old"]) != 1:
             return outcome.fail(f"{mutant['old']!r} occurs {source.count(mutant['old'])} times, not once")
         wrong = source.replace(mutant["old"], mutant["new"])
@@ -195,7 +199,7 @@ def run(write: bool = False) -> list[Outcome]:
             if write:
                 STATEMENTS.write_text(made)
             committed = STATEMENTS.read_text() if STATEMENTS.exists() else ""
-            outcome.detail = f"{len(theorems())} theorems as listed"
+            outcome.detail = f"{len(theorems(folder))} theorems as listed"
             if made != committed:
                 outcome.fail(f"not those of {STATEMENTS.name}: {_first_difference(committed, made)}")
         outcomes.append(outcome)
@@ -203,7 +207,7 @@ def run(write: bool = False) -> list[Outcome]:
         of_files = [m for m in wrong if m["file"].endswith(".v")]
         with ThreadPoolExecutor(JOBS) as pool:
             outcomes += pool.map(lambda mutant: _refute(mutant, folder), of_files)
-        without = {path.name for path in sources()} - {m["file"] for m in of_files}
+        without = {path.name for path in sources(folder)} - {m.get("by", m["file"]) for m in wrong}
         outcomes += [
             Outcome("coq", f"mutant of {name}", "FAILED", "there is none") for name in sorted(without)
         ]
