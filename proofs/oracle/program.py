@@ -1,0 +1,116 @@
+"""The definitions of the proofs as a program: extracted by Coq, compiled by OCaml, asked by lines of text.
+
+The files of proofs/coq are read for their definitions only (``coqc -vos``); that their proofs hold is checked
+beside this, by proofs/coq/build.py, from the same files and constants.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from proofs.coq import build, constants
+
+HERE = Path(__file__).resolve().parent
+PROCESSES = 2
+LIMIT_SECONDS = 240
+
+_NEEDS = re.compile(r"From Convergence Require (?:Import |Export )?([^.]*)\.")
+
+
+def missing() -> str:
+    """What is not installed, by name; empty if nothing is missing."""
+    lacking = [tool for tool in ("coqc", "ocamlfind") if shutil.which(tool) is None]
+    if not lacking and _run(["ocamlfind", "query", "zarith"], HERE).returncode:
+        lacking = ["zarith"]
+    return " and ".join(lacking)
+
+
+def make(folder: Path, constants_text: str) -> Path:
+    """The program, in an empty folder, with the constants of the code.
+
+    Raises
+    ------
+    RuntimeError
+        If Coq or OCaml refuse.
+    """
+    for path in [*build.sources(), HERE / "Extract.v", HERE / "oracle.ml"]:
+        shutil.copy(path, folder)
+    (folder / "Constants.v").write_text(constants_text)
+    (folder / "Literals.v").write_text(literals(constants_text))
+    for name in _order(folder, "Extract", []):
+        # Extraction happens only where the file is read in full.
+        depth = "-vok" if name == "Extract" else "-vos"
+        _must(["coqc", "-q", "-w", "-all", depth, "-Q", ".", "Convergence", f"{name}.v"], folder)
+    command = ["ocamlfind", "ocamlopt", "-w", "-a", "-package", "zarith", "-linkpkg"]
+    _must([*command, "definitions.mli", "definitions.ml", "oracle.ml", "-o", "oracle"], folder)
+    return folder / "oracle"
+
+
+def literals(constants_text: str) -> str:
+    """Tables as OCaml's own numerals: extracted bit by bit they are too deep for its compiler."""
+    lines = ["From Coq Require Import ZArith List Extraction.", "From Convergence Require Import Constants."]
+    for name, body in re.findall(r"Definition (\w+) : list Z := \[([^]]*)\]\.", constants_text):
+        items = "; ".join(f'""{item.strip()}""' for item in body.split(";"))
+        lines.append(f'Extract Constant {name} => "(List.map Big_int_Z.big_int_of_string [{items}])".')
+    return "\n".join(lines) + "\n"
+
+
+def ask(program: Path, cases: Sequence[str]) -> list[str]:
+    """The answers to cases, in their order."""
+    parts = [cases[start::PROCESSES] for start in range(PROCESSES)]
+    answers = [""] * len(cases)
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for start, made in enumerate(pool.map(lambda part: _answers(program, part), parts)):
+            answers[start::PROCESSES] = made
+    return answers
+
+
+def text(changes: Sequence[tuple[str, str]] = ()) -> str:
+    """The constants of the code for Coq, with changes of lines of constants.py: each must occur once."""
+    if not changes:
+        return constants.text()
+    source = constants.SOURCE.read_text()
+    for old, new in changes:
+        if source.count(old) != 1:
+            raise ValueError(f"{old!r} occurs {source.count(old)} times in {constants.SOURCE.name}, not once")
+        source = source.replace(old, new)
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(source)
+        file.flush()
+        return constants.text(Path(file.name))
+
+
+def _answers(program: Path, cases: Sequence[str]) -> list[str]:
+    done = subprocess.run(
+        [program], input="".join(f"{c}\n" for c in cases), capture_output=True, text=True, check=False
+    )
+    answers = done.stdout.splitlines()
+    if done.returncode or len(answers) != len(cases):
+        raise RuntimeError(f"the oracle gave {len(answers)} of {len(cases)} answers: {done.stderr[-300:]}")
+    return answers
+
+
+def _order(folder: Path, name: str, before: list[str]) -> list[str]:
+    """A file behind everything that it needs."""
+    if name not in before:
+        for line in _NEEDS.findall((folder / f"{name}.v").read_text()):
+            for needed in line.split():
+                _order(folder, needed, before)
+        before.append(name)
+    return before
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+    )
+
+
+def _must(command: list[str], folder: Path) -> None:
+    done = _run(command, folder)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {(done.stdout + done.stderr).strip()[-400:]}")
