@@ -102,7 +102,7 @@ class FixedPoint:
         scale has a limit.
         """
         xp = x.__array_namespace__()
-        with np.errstate(over="ignore"):  # beyond float64 is out of range like the rest
+        with np.errstate(over="ignore", invalid="ignore"):  # what no tick can hold is out of range
             scaled = widen(x) * np.float64(2.0**self.scale_bits)
         rounded = xp.round(scaled)
         held = xp.abs(rounded) < np.float64(2.0**self.bits)
