@@ -7,7 +7,7 @@ import time
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergence_jax.partition.answers.anytime import Boundary, OriginMean, anytime_mean_interval
@@ -58,6 +58,7 @@ ORIGINS = st.lists(
 ).filter(lambda drawn: any(n for n, _, _ in drawn))
 
 
+@example([(745, 0.0, 5)])
 @given(ORIGINS)
 def test_the_ends_are_the_extremes_over_how_much_is_unseen_of_each_origin(drawn):
     boundary = Boundary(Span(0, 1 << 20, 20), 2, 0.5)
@@ -79,7 +80,8 @@ def test_the_ends_are_the_extremes_over_how_much_is_unseen_of_each_origin(drawn)
     )
     assert found.lower <= lower + 1e-12
     assert found.upper >= upper - 1e-12
-    assert found.upper - found.lower <= 1.1 * (upper - lower) + 1e-9
+    # A line that is lowest in the middle of a piece is at its ends less than sqrt(2) times the lowest there.
+    assert found.upper - found.lower <= math.sqrt(2.0) * (upper - lower) + 1e-9
 
 
 @given(st.integers(1, 10**6), st.floats(0.0, 1.0))
