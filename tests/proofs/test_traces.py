@@ -144,10 +144,10 @@ def test_states_are_read_from_an_error_and_from_a_file():
 
 def test_without_tlc_all_is_skipped_and_nothing_passed(monkeypatch):
     monkeypatch.setattr(tlc, "missing", lambda: "no java")
-    assert {outcome for _, outcome, _, _ in run.run()} == {"SKIPPED"}
+    assert {outcome.state for outcome in run.run()} == {"SKIPPED"}
 
 
 def test_every_mutant_changes_one_place():
-    for mutant in run.mutants():
+    for mutant in run.mutants(large=True):
         assert (tlc.HERE / mutant["file"]).read_text().count(mutant["old"]) == 1, mutant
-        assert mutant["config"] in run.configs()
+        assert mutant["config"] in run.configs(large=True)
