@@ -5,6 +5,7 @@
 
 import os
 import signal
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=30, derandomize=True, **_COMMON)
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 _ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(_ROOT))  # `proofs` is no installed package; last, so that the installed library is tested
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,20 +1,17 @@
 """The register of claims is complete, alive, and what the README and the documentation show."""
 
 import ast
-import importlib
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proofs import claims as REGISTER
+
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {"id", "statement", "assumes", "theorem", "property", "experiment"}
 
-sys.path.insert(0, str(ROOT))
-REGISTER = importlib.import_module("proofs.claims")
-sys.path.remove(str(ROOT))
 CLAIMS = REGISTER.claims()
 README = REGISTER.README.read_text()
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,19 +41,19 @@ def _compile(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 124, "", f"no answer in {LIMIT_SECONDS} seconds")
 
 
-def _needs(paths: Iterable[Path]) -> dict[str, set[str]]:
+def needs(paths: Sequence[Path]) -> dict[str, set[str]]:
     """For each file, by name, the files of this project that it imports."""
     names = {path.stem for path in paths}
-    pattern = re.compile(r"From Convergence Require (?:Import|Export) ([^.]*)\.")
+    pattern = re.compile(r"From Convergence Require (?:Import |Export )?([^.]*)\.")
     return {
         path.stem: {word for line in pattern.findall(path.read_text()) for word in line.split()} & names
         for path in paths
     }
 
 
-def _reach(needs: dict[str, set[str]], name: str) -> set[str]:
+def reach(needs: dict[str, set[str]], name: str) -> set[str]:
     """A file and all that it needs."""
-    return {name}.union(*(_reach(needs, before) for before in needs[name]))
+    return {name}.union(*(reach(needs, before) for before in needs[name]))
 
 
 def _in_order(needs: dict[str, set[str]], work: Callable[[str], Outcome]) -> list[Outcome]:
@@ -79,8 +79,8 @@ def build(folder: Path, constants_text: str, only: str | None = None) -> list[Ou
                 outcome.fail(_first_error(done.stdout + done.stderr))
         return outcome
 
-    needs = _needs([folder / "Constants.v", *paths])
-    return _in_order({name: needs[name] for name in _reach(needs, only)} if only else needs, check)
+    wanted = needs([folder / "Constants.v", *paths])
+    return _in_order({name: wanted[name] for name in reach(wanted, only)} if only else wanted, check)
 
 
 def _first_error(output: str) -> str:
@@ -169,15 +169,12 @@ def _refute(mutant: dict[str, str], folder: Path) -> Outcome:
 def _refute_constants(mutant: dict[str, str]) -> Outcome:
     """Check one file with a constant of the code altered; it, or what it needs, must fail."""
     with timed("coq", f"mutant of {mutant['file']}: {mutant['why']}") as outcome:
-        source = constants.SOURCE.read_text()
-        if source.count(mutant["old"]) != 1:
-            return outcome.fail(f"{mutant['old']!r} occurs {source.count(mutant['old'])} times, not once")
+        try:
+            text = constants.text([(mutant["old"], mutant["new"])])
+        except ValueError as error:
+            return outcome.fail(str(error))
         with tempfile.TemporaryDirectory() as place:
-            altered = Path(place) / "constants.py"
-            altered.write_text(source.replace(mutant["old"], mutant["new"]))
-            folder = Path(place) / "coq"
-            folder.mkdir()
-            made = build(folder, constants.text(altered), only=mutant["by"].removesuffix(".v"))
+            made = build(Path(place), text, only=mutant["by"].removesuffix(".v"))
             failed = [o for o in made if o.state == "FAILED"]
         if failed:
             outcome.detail = f"refused by {failed[0].name}, {failed[0].detail[:70]}"

@@ -6,6 +6,8 @@ about these numbers, so a constant that is changed in the code is changed in eve
 
 import dataclasses
 import runpy
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,30 @@ def definitions(name: str, value: Any) -> list[str]:
     return [f"Definition {name}_{field} : Z := {number}." for field, number in fields.items()]
 
 
-def text(source: Path = SOURCE) -> str:
-    """The whole file."""
+def text(changes: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole file, with changes of the source: what each replaces must occur in it once.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    source = SOURCE.read_text()
+    for old, new in changes:
+        if source.count(old) != 1:
+            raise ValueError(f"{old!r} occurs {source.count(old)} times in {SOURCE.name}, not once")
+        source = source.replace(old, new)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / SOURCE.name
+        file.write_text(source)
+        found = runpy.run_path(str(file))
     lines = [
-        f"(** Written by {Path(__file__).name} from {source.name} of the code. *)",
+        f"(** Written by {Path(__file__).name} from {SOURCE.name} of the code. *)",
         "From Coq Require Import ZArith List.",
         "Import ListNotations.",
         "Open Scope Z_scope.",
     ]
-    for name, value in runpy.run_path(str(source)).items():
+    for name, value in found.items():
         if name.lstrip("_").isupper() and not name.startswith("_"):
             lines += definitions(name, value)
     return "\n".join(lines) + "\n"

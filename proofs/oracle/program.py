@@ -7,18 +7,16 @@ beside this, by proofs/coq/build.py, from the same files and constants.
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-from proofs.coq import build, constants
+from proofs.coq import build
 
 HERE = Path(__file__).resolve().parent
 PROCESSES = 2
 LIMIT_SECONDS = 240
-
-_NEEDS = re.compile(r"From Convergence Require (?:Import |Export )?([^.]*)\.")
 
 
 def missing() -> str:
@@ -41,7 +39,9 @@ def make(folder: Path, constants_text: str) -> Path:
         shutil.copy(path, folder)
     (folder / "Constants.v").write_text(constants_text)
     (folder / "Literals.v").write_text(literals(constants_text))
-    for name in _order(folder, "Extract", []):
+    needs = build.needs(sorted(folder.glob("*.v")))
+    wanted = {name: needs[name] for name in build.reach(needs, "Extract")}
+    for name in TopologicalSorter(wanted).static_order():
         # Extraction happens only where the file is read in full.
         depth = "-vok" if name == "Extract" else "-vos"
         _must(["coqc", "-q", "-w", "-all", depth, "-Q", ".", "Convergence", f"{name}.v"], folder)
@@ -69,21 +69,6 @@ def ask(program: Path, cases: Sequence[str]) -> list[str]:
     return answers
 
 
-def text(changes: Sequence[tuple[str, str]] = ()) -> str:
-    """The constants of the code for Coq, with changes of lines of constants.py: each must occur once."""
-    if not changes:
-        return constants.text()
-    source = constants.SOURCE.read_text()
-    for old, new in changes:
-        if source.count(old) != 1:
-            raise ValueError(f"{old!r} occurs {source.count(old)} times in {constants.SOURCE.name}, not once")
-        source = source.replace(old, new)
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
-        file.write(source)
-        file.flush()
-        return constants.text(Path(file.name))
-
-
 def _answers(program: Path, cases: Sequence[str]) -> list[str]:
     done = subprocess.run(
         [program], input="".join(f"{c}\n" for c in cases), capture_output=True, text=True, check=False
@@ -92,16 +77,6 @@ def _answers(program: Path, cases: Sequence[str]) -> list[str]:
     if done.returncode or len(answers) != len(cases):
         raise RuntimeError(f"the oracle gave {len(answers)} of {len(cases)} answers: {done.stderr[-300:]}")
     return answers
-
-
-def _order(folder: Path, name: str, before: list[str]) -> list[str]:
-    """A file behind everything that it needs."""
-    if name not in before:
-        for line in _NEEDS.findall((folder / f"{name}.v").read_text()):
-            for needed in line.split():
-                _order(folder, needed, before)
-        before.append(name)
-    return before
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from threading import Lock
 import jax
 import numpy as np
 
+from proofs.coq import constants
 from proofs.oracle import draws, program, vectors
 from proofs.outcome import Outcome, timed
 
@@ -70,7 +71,7 @@ def _programs(folder: Path) -> tuple[Answers, Answers]:
         return lambda cases: program.ask(file, cases)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        right, wrong = pool.map(made, ("right", "wrong"), (program.text(), program.text(ALTERED)))
+        right, wrong = pool.map(made, ("right", "wrong"), (constants.text(), constants.text(ALTERED)))
     return right, wrong
 
 
@@ -182,7 +183,7 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments == ["--write-vectors"]:
         with tempfile.TemporaryDirectory() as place:
-            file = program.make(Path(place), program.text())
+            file = program.make(Path(place), constants.text())
             vectors.write(lambda cases: program.ask(file, cases))
         return 0
     outcomes = run(*map(int, arguments[:1]))

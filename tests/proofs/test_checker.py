@@ -1,16 +1,8 @@
 """The checker of proofs: what is missing is skipped and never passed, and what is altered is noticed."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-build = importlib.import_module("proofs.coq.build")
-constants = importlib.import_module("proofs.coq.constants")
-sys.path.remove(str(ROOT))
+from proofs.coq import build, constants
 
 
 def test_without_coq_all_is_skipped_and_nothing_passed(monkeypatch):

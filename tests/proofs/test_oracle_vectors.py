@@ -1,18 +1,14 @@
 """The code gives the answers of the definitions that the theorems are about: no prover is needed."""
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from convergence_jax.errors import InputError  # noqa: E402
-from convergence_jax.fpga.host import Host  # noqa: E402
-from proofs.oracle import draws, program, run, vectors  # noqa: E402
-from proofs.oracle.answers import FORMATS, Code, OpenCl  # noqa: E402
+from convergence_jax.errors import InputError
+from convergence_jax.fpga.host import Host
+from proofs.coq import constants
+from proofs.oracle import draws, program, run, vectors
+from proofs.oracle.answers import FORMATS, Code, OpenCl
 
 
 def differences(code, kind):
@@ -75,6 +71,6 @@ def test_without_a_prover_all_is_skipped_and_nothing_passed(monkeypatch):
 
 
 def test_a_wrong_oracle_differs_from_the_code_in_constants_that_are_there_once():
-    assert program.text(run.ALTERED) != program.text()
+    assert constants.text(run.ALTERED) != constants.text()
     with pytest.raises(ValueError, match="occurs 0 times"):
-        program.text([("no such line", "")])
+        constants.text([("no such line", "")])

@@ -1,18 +1,13 @@
 """Behaviours of the specifications in proofs/tla, taken step by step on the real classes."""
 
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from convergence_jax.partition.participant import Participant  # noqa: E402
-from convergence_jax.partition.rows.replica import Replica  # noqa: E402
-from convergence_jax.partition.writes.journal import SqliteJournal  # noqa: E402
-from proofs.tla import replay, run, tlc  # noqa: E402
-from proofs.tla.values import states, value  # noqa: E402
+from convergence_jax.partition.participant import Participant
+from convergence_jax.partition.rows.replica import Replica
+from convergence_jax.partition.writes.journal import SqliteJournal
+from proofs.tla import replay, run, tlc
+from proofs.tla.values import states, value
 
 TRACES = {module: replay.read(run.COMMITTED / f"{module}.jsonl") for module in ("Gossip", "Equivocation")}
 PLACES = [(module, number) for module, traces in TRACES.items() for number in range(len(traces))]

@@ -84,10 +84,9 @@ def _of(rosters: list[Roster], node: str, choose: Callable[..., float]) -> Caps:
     agents = {}
     for name, schema in rosters[-1].schemas.items():
         if isinstance(schema, EvidenceSchema):
-            found = [roster.schemas.get(name) for roster in rosters]
-            same = [s if isinstance(s, EvidenceSchema) else None for s in found]
+            found = [s if isinstance(s := r.schemas.get(name), EvidenceSchema) else None for r in rosters]
             agents[name] = cap(
-                [s.agent_rate if s else 0.0 for s in same], [s.agent_burst if s else 0.0 for s in same]
+                [s.agent_rate if s else 0.0 for s in found], [s.agent_burst if s else 0.0 for s in found]
             )
     return Caps(
         cap([m.rate for m in members], [m.burst for m in members]),
