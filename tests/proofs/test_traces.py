@@ -1,6 +1,5 @@
 """Behaviours of the specifications in proofs/tla, taken step by step on the real classes."""
 
-
 import pytest
 
 from convergence_jax.partition.participant import Participant
