@@ -11,7 +11,8 @@ import tempfile
 import textwrap
 import tomllib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from proofs.coq import constants
@@ -25,6 +26,10 @@ LIMIT_SECONDS = 240
 
 _ERROR = re.compile(
     r"line (\d+), characters \d+-\d+:\s*(?:Warning.*?)?\n?Error:\s*(.*?)(?:\n\n|\Z)", re.DOTALL
+)
+_SECTION_OR_PROOF = re.compile(
+    r"^ *(?:(?P<section>Section|End) \w+\.|(?P<proof>Proof\b[^.]*\.)(?:(?!Qed\.|Defined\.).)*Qed\.)",
+    re.DOTALL | re.MULTILINE,
 )
 
 
@@ -57,12 +62,17 @@ def reach(needs: dict[str, set[str]], name: str) -> set[str]:
 
 
 def _in_order(needs: dict[str, set[str]], work: Callable[[str], Outcome]) -> list[Outcome]:
-    """Work on each name as soon as what it needs has succeeded."""
-    outcomes: dict[str, Outcome] = {}
+    """Work on each name as soon as what it needs is done."""
+    order, outcomes = TopologicalSorter(needs), list[Outcome]()
+    order.prepare()
+    running: dict[Future[Outcome], str] = {}
     with ThreadPoolExecutor(JOBS) as pool:
-        while ready := [n for n in needs if n not in outcomes and needs[n] <= outcomes.keys()]:
-            outcomes |= zip(ready, pool.map(work, ready), strict=True)
-    return list(outcomes.values())
+        while order.is_active():
+            running |= {pool.submit(work, name): name for name in order.get_ready()}
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                order.done(running.pop(future))
+                outcomes.append(future.result())
+    return outcomes
 
 
 def build(folder: Path, constants_text: str, only: str | None = None) -> list[Outcome]:
@@ -98,8 +108,10 @@ def statements(folder: Path, constants_text: str) -> str:
     """What is assumed and what is proved, as text: the constants, all axioms, then every theorem."""
     listed = theorems(folder)
     files = sorted({file for file, _ in listed})
-    lines = [f"From Convergence Require {' '.join(files)}.", "Set Printing Width 100000."]
-    lines += ["Set Printing Depth 100000."]
+    lines = ["From Coq Require Import ZArith QArith Reals List Bool.", "Import ListNotations."]
+    lines += ["Open Scope R_scope.", "Open Scope Q_scope.", "Open Scope Z_scope."]
+    lines += [f"From Convergence Require {' '.join(files)}."]
+    lines += ["Set Printing Width 100000.", "Set Printing Depth 100000."]
     for i, (file, name) in enumerate(listed):
         lines.append(f'Goal True. idtac "==== {file}.v::{name}". Abort.')
         lines.append(f"Check {file}.{name}. Definition use{i} := let _ := @{file}.{name} in I.")
@@ -135,11 +147,28 @@ def _constants(text: str) -> str:
     return "\n".join(lines)
 
 
+def _admitted_before(source: str, place: int) -> str:
+    """The source, with proofs that end before a place left out: they hold whatever comes after them.
+
+    In a section a lemma takes along the hypotheses that its proof uses: there a proof is left out if it, or
+    the file for all, names them.
+    """
+    sections, named = 0, "Set Default Proof Using" in source
+
+    def shorter(found: re.Match[str]) -> str:
+        nonlocal sections
+        sections += {"Section": 1, "End": -1}.get(found["section"], 0)
+        left_out = found["proof"] and (named or not sections or "using" in found["proof"])
+        return f"{found['proof']} Admitted." + "\n" * found[0].count("\n") if left_out else found[0]
+
+    return _SECTION_OR_PROOF.sub(shorter, source[:place]) + source[place:]
+
+
 def _inside_a_proof(source: str, line: int) -> bool:
     """Whether the line of an error belongs to a proof: a definition that no longer parses proves nothing."""
     lines = source.splitlines(keepends=True)
     before, upto = "".join(lines[: line - 1]), "".join(lines[:line])
-    ended = max(before.rfind(word) for word in ("Qed.", "Defined."))
+    ended = max(before.rfind(word) for word in ("Qed.", "Defined.", "Admitted."))
     return upto.rfind("Proof") > ended
 
 
@@ -151,7 +180,7 @@ def _refute(mutant: dict[str, str], folder: Path) -> Outcome:
         source = (folder / mutant["file"]).read_text()
         if source.count(mutant["old"]) != 1:
             return outcome.fail(f"{mutant['old']!r} occurs {source.count(mutant['old'])} times, not once")
-        wrong = source.replace(mutant["old"], mutant["new"])
+        wrong = _admitted_before(source, source.index(mutant["old"])).replace(mutant["old"], mutant["new"])
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / mutant["file"]
             file.write_text(wrong)
@@ -193,25 +222,30 @@ def run(write: bool = False) -> list[Outcome]:
         outcomes = build(folder, text)
         if any(o.state == "FAILED" for o in outcomes):
             return outcomes
-        with timed("coq", "statements and axioms") as outcome:
-            made = statements(folder, text)
-            if write:
-                STATEMENTS.write_text(made)
-            committed = STATEMENTS.read_text() if STATEMENTS.exists() else ""
-            outcome.detail = f"{len(theorems(folder))} theorems as listed"
-            if made != committed:
-                outcome.fail(f"not those of {STATEMENTS.name}: {_first_difference(committed, made)}")
-        outcomes.append(outcome)
         wrong = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
         # Those of constants first: each checks several files.
         wrong.sort(key=lambda mutant: mutant["file"] != constants.SOURCE.name)
         with ThreadPoolExecutor(JOBS) as pool:
-            outcomes += pool.map(lambda mutant: _refute(mutant, folder), wrong)
+            listed = pool.submit(_list_statements, folder, text, write)
+            refuted = pool.map(lambda mutant: _refute(mutant, folder), wrong)
+            outcomes += [listed.result(), *refuted]
         without = {path.name for path in sources(folder)} - {m.get("by", m["file"]) for m in wrong}
         outcomes += [
             Outcome("coq", f"mutant of {name}", "FAILED", "there is none") for name in sorted(without)
         ]
     return outcomes
+
+
+def _list_statements(folder: Path, constants_text: str, write: bool) -> Outcome:
+    with timed("coq", "statements and axioms") as outcome:
+        made = statements(folder, constants_text)
+        if write:
+            STATEMENTS.write_text(made)
+        committed = STATEMENTS.read_text() if STATEMENTS.exists() else ""
+        outcome.detail = f"{len(theorems(folder))} theorems as listed"
+        if made != committed:
+            outcome.fail(f"not those of {STATEMENTS.name}: {_first_difference(committed, made)}")
+    return outcome
 
 
 def _first_difference(before: str, after: str) -> str:

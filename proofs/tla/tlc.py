@@ -20,6 +20,9 @@ HERE = Path(__file__).resolve().parent
 _SWITCHES = ("-deadlock", "-nowarning", "-workers", "1")
 """Searches are bounded, so states without a successor are no mistake."""
 
+_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx1536m")
+"""Most runs take seconds, less than the second compiler of Java costs."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -68,7 +71,7 @@ def _run(folder: Path, module: str, config: str, switches: Sequence[str], second
     if lacking:
         raise RuntimeError(lacking)
     with tempfile.TemporaryDirectory() as scratch:
-        command = ["java", "-XX:+UseSerialGC", "-Xmx1536m", f"-Djava.io.tmpdir={scratch}", "-cp", str(jar())]
+        command = ["java", *_JVM, f"-Djava.io.tmpdir={scratch}", "-cp", str(jar())]
         command += ["tlc2.TLC", *_SWITCHES, "-metadir", scratch, "-config", config, *switches, module]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
