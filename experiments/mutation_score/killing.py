@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,8 @@ from typing import Any, Self
 
 from mutants import Mutant
 from reach import PACKAGE, Reach
+
+from convergence_jax.data.digest import digest
 
 _NOT_COPIED = (
     ".git",
@@ -251,6 +254,7 @@ class Killing:
                 result["outcome"] = "timeout" if done["ended"] == "timeout" else "killed"
                 result["by"] = failed[0] if failed else done["running"] or name
         result |= {"passed": passed, "not_shown": [one[2] for one in left], "seconds": spent}
+        result["settled_by"] = self._texts(result["by"])
         with self._lock:
             with open(self._kept, "a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
@@ -258,13 +262,29 @@ class Killing:
             self._done += 1
             print(f"{self._done:4d} of {whole}: {said}, {spent:.1f} s", flush=True)
 
+    @cache  # noqa: B019 one for each run
+    def _texts(self, by: str | None) -> str:
+        """Digest of what settled a mutant: the file of the test that failed, or all tests if none did."""
+        paths = sorted((self._root / "tests").rglob("*.py"))
+        if by is not None:  # what a file of tests imports counts as part of it
+            own = self._root / by.partition("::")[0]
+            paths = [path for path in paths if path == own or not path.name.startswith("test_")]
+        return str(digest([f"{path.relative_to(self._root)}\n{path.read_text('utf-8')}" for path in paths]))
+
     def _tried(self) -> dict[str, dict[str, Any]]:
-        """What a run before this one, perhaps broken off, found already."""
+        """What runs before this one, perhaps broken off, found, where the tests that settled it are the same.
+
+        So new tests are shown to the survivors alone.
+        """
         try:
             lines = self._kept.read_text(encoding="utf-8").split("\n")[:-1]  # the last one may be a part
         except FileNotFoundError:
             return {}
-        return {_key(Mutant(**{name: one[name] for name in _KEY})): one for one in map(json.loads, lines)}
+        return {
+            _key(Mutant(**{name: one[name] for name in _KEY})): one
+            for one in map(json.loads, lines)
+            if one["settled_by"] == self._texts(one["by"])
+        }
 
 
 _KEY = ("path", "line", "operator", "occurrence")

@@ -48,8 +48,8 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(config: dict[str, Any]) -> Path:
-    """The file of what was tried with these sources, these tests and this way of running them."""
-    sources = [path for name in ("convergence_jax", "tests") for path in sorted((ROOT / name).rglob("*.py"))]
+    """The file of what was tried with this library and this way of running its tests."""
+    sources = sorted((ROOT / "convergence_jax").rglob("*.py"))
     texts = [f"{path.relative_to(ROOT)}\n{path.read_text(encoding='utf-8')}" for path in sources]
     kept = Path(os.environ.get(KEPT_AT, KEPT / f"{digest([*texts, json.dumps(config['tests'])])[:16]}.jsonl"))
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,17 @@ def test_a_float_at_either_end_is_not_within_its_bounds():
     assert found.lower[0] < found.upper[0] == math.nextafter(found.lower[0], math.inf)
 
 
-@pytest.mark.parametrize(("liars", "observers"), [(1, 1), (1, 2), (50, 100), (-1, 3)])
-def test_a_number_of_liars_that_leaves_no_honest_majority_is_refused(liars, observers):
-    with pytest.raises(ValueError, match="observers lying"):
+@pytest.mark.parametrize(
+    ("liars", "observers", "line"),
+    [
+        (1, 0, "1 of 0 is not a minority, and then nothing is certain; give at most 0."),
+        (1, 2, "1 of 2 is not a minority, and then nothing is certain; give at most 0."),
+        (2, 3, "2 of 3 is not a minority, and then nothing is certain; give at most 1."),
+        (50, 100, "50 of 100 is not a minority, and then nothing is certain; give at most 49."),
+        (-1, 3, "give 0 or more, got -1."),
+    ],
+)
+def test_a_number_of_liars_that_leaves_no_honest_majority_is_refused(liars, observers, line):
+    with pytest.raises(ValueError, match=f"observers lying: {line}"):
         check_liars(liars, observers)
+    assert check_liars(max(0, (observers - 1) // 2), observers) is None

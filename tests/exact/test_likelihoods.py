@@ -156,6 +156,6 @@ def test_a_prior_is_within_half_a_unit_in_the_last_place(a, b):
 
 
 def test_a_prior_of_nothing_is_refused():
-    for a, b in ((0, 1), (1, 0), (-1, 1)):
-        with pytest.raises(ValueError, match="positive"):
+    for a, b in ((0, 1), (1, 0), (-1, 1), (Fraction(-1, 2), 1), (1, Fraction(-1, 2))):
+        with pytest.raises(ValueError, match=f"must be positive, got {a} and {b}"):
             likelihoods.log_ratio(a, b)

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import statistics
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from convergence_jax.errors import InputError, RemoteError
 from convergence_jax.partition.clusters.cluster import Cluster, wait_until
 from convergence_jax.partition.clusters.local import STATISTIC, free_ports, prepare
 from convergence_jax.partition.clusters.namespaces import Namespaces, missing
-from convergence_jax.partition.clusters.scenario import RESULT, Plan, faults_of, run
+from convergence_jax.partition.clusters.scenario import ANSWERS, RESULT, Plan, faults_of, run
 from convergence_jax.partition.nodes.release_log import read_releases
 
 FIELDS = {
@@ -57,6 +58,29 @@ def check(result, folder):
     assert result["interval_checks"] > 20
     assert result["interval_misses"] == 0
     assert result["sent_again"] > 0
+
+
+def test_a_short_run_says_what_was_asked_and_what_it_cost(tmp_path):
+    folder, said = tmp_path / "run", []
+    result = run(Plan(nodes=2, scenario="cut-heal", seconds=3.0), folder, None, said.append)
+    check(result, folder)
+    assert said[:2] == ["starting 2 nodes", "cut-heal for 3 s"]
+    modes = result["modes"]
+    assert sum(modes[mode]["asked"] for mode in ("statistical", "eventual")) == result["queries"]
+    assert sum(modes[mode]["answered"] for mode in ("statistical", "eventual")) == result["answered"]
+    assert sum(modes[mode]["refused"] for mode in ("strong", "bounded_staleness")) == result["refused"]
+    assert all(0 < counted["p99_ms"] < 3000 for counted in modes.values() if counted["answered"])
+    assert 0 < result["p99_query_ms"] < 3000
+    assert 0 < result["p99_write_ms"] < 3000
+    answers = [json.loads(line) for line in (folder / ANSWERS).read_text().splitlines()]
+    assert len(answers) == modes["statistical"]["answered"]
+    widths = [a["upper"] - a["lower"] for a in answers if a["what"] == "mean" and a["upper"] is not None]
+    assert result["median_width"] == round(statistics.median(widths), 3)
+    for memory in result["memory_mb"].values():
+        assert 20 < memory["median"] <= memory["max"] < 400
+    assert result["bytes_sent"] > 1000
+    [[begun, ended]] = result["cuts"]
+    assert 0 < ended - begun < 10e9
 
 
 @pytest.mark.slow

@@ -53,6 +53,21 @@ def test_two_retractions_of_one_write_in_a_step_take_it_back_once():
     assert cluster.count("n1") == 0
 
 
+def test_a_retraction_that_waits_holds_up_none_behind_it():
+    cluster = alone(roster(1, statistics=[LATENCY, msgspec.structs.replace(TRUST, agent_rate=1.0)]))
+    cluster.wait(3)
+    cluster.step(
+        "n1",
+        cluster.request("eye", 0, [1.0] * 20, agents=["busy"] * 20),
+        cluster.request("ann", 0, [1.0]),
+        retraction("eye", 1, 0),
+        retraction("ann", 1, 0),
+    )
+    assert cluster.count("n1") == 0
+    assert cluster.nodes["n1"].replica.own.head.removed == 1
+    assert cluster.nodes["n1"].writer.backlog == (17, 20)
+
+
 def test_a_write_may_come_and_go_in_one_step():
     cluster = alone()
     cluster.wait(1)

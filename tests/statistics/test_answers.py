@@ -4,6 +4,7 @@ import functools
 import math
 from fractions import Fraction
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -122,6 +123,12 @@ def test_a_quantile_keeps_its_relative_error_and_its_certain_interval(stat, valu
             assert got == math.copysign(math.inf, want)
 
 
+def test_quantiles_hold_a_millionth_to_a_million_in_41_kilobytes_unless_told_otherwise():
+    stat = cj.Quantiles()
+    assert (stat.mantissa_bits, stat.low_exponent, stat.high_exponent) == (6, -20, 20)
+    assert sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(stat.empty())) // 1000 == 41
+
+
 def test_the_relative_error_of_a_quantile_is_attained_at_a_power_of_two():
     stat = cj.Quantiles(3, -2, 2)
     assert stat.present(stat.lift(np.float64(1.0)), [0.5]).values[0] == 1.0 + stat.relative_error
@@ -154,6 +161,17 @@ def test_a_correlation_is_correctly_rounded(xs, ys, same):
         assert math.isnan(value.correlation)
     else:
         assert oracles.is_nearest_root(float(value.correlation), *want)
+
+
+@pytest.mark.parametrize("removed", [1, 2])
+def test_what_was_removed_but_never_added_has_no_correlation(removed):
+    stat = cj.Correlation(cj.FixedPoint(10, 20), cj.FixedPoint(10, 20))
+    state = stat.collect((np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0])))
+    for pair in [(1.0, 1.0), (2.0, 3.0), (4.0, 2.0), (5.0, 5.0), (6.0, 7.0)][: 3 + removed]:
+        state = stat.remove(state, stat.lift(tuple(map(np.float64, pair))))
+    value = stat.present(state)
+    assert value.count == -removed
+    assert not value.valid
 
 
 def test_a_line_has_correlation_one_exactly():

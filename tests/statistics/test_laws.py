@@ -1,5 +1,6 @@
 """Every statistic of the library keeps the law, in bits, faults included."""
 
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -30,6 +31,16 @@ def test_every_statistic_keeps_the_law(case):
         laws.check_laws(case.statistic, sample, order=order, arity=arity)
 
     run()
+
+
+@EVERY
+def test_a_statistic_is_a_value_that_compiled_code_may_keep(case):
+    again = copy.deepcopy(case.statistic)
+    assert again == case.statistic
+    assert hash(again) == hash(case.statistic)
+    for field in dataclasses.fields(case.statistic):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(again, field.name, None)
 
 
 @pytest.mark.parametrize("stat", [cj.Sum(), laws.MergingOnly(cj.Extrema())], ids=repr)

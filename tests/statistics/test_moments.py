@@ -162,6 +162,19 @@ def test_subnormals_of_float32_are_lifted_alike_everywhere(scale_bits):
         assert np.asarray(ticks).tolist() == expected
 
 
+def test_correlations_are_covariances_over_both_deviations_and_nan_where_one_is_zero():
+    xs = np.random.default_rng(5).standard_normal((40, 3)) / 4
+    xs[:, 1] = 1000 * xs[:, 0] + 300 * xs[:, 1]
+    xs[:, 2] = 0.5
+    value = NARROW.present(NARROW.total(NARROW.lift(xs)))
+    (a, c), (_, b) = value.covariance[:2, :2]
+    r = float(Fraction(c) / Fraction(float(np.sqrt(a))) / Fraction(float(np.sqrt(b))))
+    assert 0.9 < r < 1.0
+    np.testing.assert_allclose(value.correlation[:2, :2], [[1.0, r], [r, 1.0]], rtol=4.5e-16)
+    assert np.isnan(value.correlation[2]).all()
+    assert np.isnan(value.correlation[:, 2]).all()
+
+
 def test_standard_errors_and_intervals_follow_from_the_rounded_values():
     xs = np.random.default_rng(3).standard_normal((40, 3)) / 4
     value = NARROW.present(NARROW.total(NARROW.lift(xs)))
