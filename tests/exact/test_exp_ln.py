@@ -50,6 +50,16 @@ def test_a_reciprocal_brings_its_interval_to_within_one_256th_above_one():
         assert constants.LN_SHIFTS[i] == max(0, math.floor(math.log2(max(i, 1))))
 
 
+def test_a_small_exponential_becomes_a_real_to_within_half_a_unit():
+    exponents = np.repeat(np.arange(-70, 0), 64)
+    words = np.random.default_rng(8).integers(1 << 63, 1 << 64, len(exponents), dtype=np.uint64)
+    words[::64], words[1::64], words[2::64] = 1 << 63, (1 << 64) - 1, 3 << 62
+    for convert in (exp_ln.as_fixed, jax.jit(exp_ln.as_fixed)):
+        made = convert(exponents, words)
+        for k, word, got in zip(exponents.tolist(), words.tolist(), truth.values(made), strict=True):
+            assert abs(got - truth.number(k, word)) <= Fraction(1, 2**65)
+
+
 def exp_errors(x: Fixed) -> list[Fraction]:
     made = zip(truth.values(x), *exp_ln.exp(x), strict=True)
     exact = [(truth.exp(v), truth.number(k, m)) for v, k, m in made if abs(v) < truth.FAR]

@@ -194,6 +194,7 @@ UNREADABLE = {
     "no observer": {"trust\x1fa": trust(1.0)},
     "one good, one bad": {"latency": latency(1.0), "trust\x1fa\x1fb": b"\xff"},
     "negative count": {"latency": impossible(-5, 0, 0)},
+    "smallest count too large": {"latency": impossible(2**32, 0, 0)},
     "huge count": {"latency": impossible(2**40, 0, 0)},
     "largest count": {"latency": impossible(2**63 - 1, 0, 0)},
     "sum above the range": {"latency": impossible(3, 3 * 1000 * 2**10 + 1, 2**50)},

@@ -5,15 +5,13 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
 
 import pytest
-from journal_model import seen, story
 from msgspec import structs
 
+from convergence_jax.partition.answers.answer import answer
 from convergence_jax.partition.participant import Participant
 from convergence_jax.partition.rows.content import read_state, statistic_of
 from convergence_jax.partition.rows.encoding import encode
@@ -22,7 +20,7 @@ from convergence_jax.partition.rows.roster import Feature, Member, MomentsSchema
 from convergence_jax.partition.simulation import simulator
 from convergence_jax.partition.simulation.clock import SimulatedClock
 from convergence_jax.partition.simulation.disk import SimulatedDisk
-from convergence_jax.partition.simulation.network import SECOND, SimulatedNetwork, Weather
+from convergence_jax.partition.simulation.network import SECOND, Weather
 from convergence_jax.partition.simulation.node import seal, sealed
 from convergence_jax.partition.simulation.oracle import Oracle
 from convergence_jax.partition.simulation.schedule import PPM, Fault, draw
@@ -30,7 +28,6 @@ from convergence_jax.partition.simulation.simulator import Report, Simulator, ex
 from convergence_jax.partition.simulation.truth import Request
 from convergence_jax.partition.writes import writer
 from convergence_jax.partition.writes.caps import Cap, Caps
-from convergence_jax.partition.writes.journal import SqliteJournal
 from convergence_jax.partition.writes.observations import observations
 from convergence_jax.partition.writes.records import Commit
 
@@ -84,6 +81,46 @@ def test_a_failure_says_how_to_see_it_again(monkeypatch, capsys):
     assert "Report(seed=31, wrong=()" in capsys.readouterr().out
 
 
+def test_schedules_hold_every_kind_of_trouble_and_as_much_of_it_as_they_may():
+    schedules = [draw(seed) for seed in range(400)]
+    most: Counter[str] = Counter()
+    for schedule in schedules:
+        most |= Counter(fault.kind for fault in schedule.faults)
+        assert [roster.version for roster in schedule.rosters] == [*range(1, len(schedule.rosters) + 1)]
+        assert [fault.seconds for fault in schedule.faults] == sorted(f.seconds for f in schedule.faults)
+    assert {len(schedule.rosters) for schedule in schedules} == {1, 2, 3, 4}
+    assert {len(schedule.names) for schedule in schedules} == {3, 4, 5, 6, 7, 20}
+    assert {kind: most[kind] for kind in ("reboot", "pause", "leave", "backup", "lose", "roster")} == {
+        "reboot": 1,
+        "pause": 2,
+        "leave": 1,
+        "backup": 1,
+        "lose": 1,
+        "roster": 3,
+    }
+    assert most["crash"] in range(6, 10)
+    assert most["full"] in range(6, 8)
+    assert {"divide", "one_way", "heal"} <= most.keys()
+
+
+def test_a_node_is_asked_everything_that_it_can_answer(monkeypatch):
+    asked = set()
+
+    def hear(participant, query):
+        asked.add((query.what, query.mode, query.other == query.feature, query.observers_lying))
+        return answer(participant, query)
+
+    monkeypatch.setattr("convergence_jax.partition.simulation.oracle.answer", hear)
+    for seed in range(60):
+        assert not simulate(seed).wrong
+    modes = {"statistical", "bounded_staleness", "eventual"}
+    assert {(what, mode) for what, mode, _, _ in asked} == {
+        (what, mode) for what in ("count", "mean", "covariance", "log_odds") for mode in modes
+    }
+    assert {same for what, _, same, _ in asked if what == "covariance"} == {True, False}
+    assert {liars for what, _, _, liars in asked if what == "log_odds"} == {None, 0, 1, 2}
+
+
 # What is broken on purpose is found
 
 
@@ -102,6 +139,22 @@ class Greedy(Participant):
         much = Cap(Fraction(10**9), Fraction(10**9))
         agents = dict.fromkeys(self.replica.roster.schemas, much)
         return self.writer.begin(Caps(much, much, agents), self.clock.boottime(), self.clock.wall())
+
+
+class Partial(Participant):
+    """Keeps to its caps, but for those of single agents."""
+
+    def begin(self):
+        begin, much = self.writer.begin, Cap(Fraction(10**9), Fraction(10**9))
+
+        def generous(caps, *instants):
+            return begin(replace(caps, agents=dict.fromkeys(caps.agents, much)), *instants)
+
+        self.writer.begin = generous
+        try:
+            return super().begin()
+        finally:
+            self.writer.begin = begin
 
 
 class MergingReplica(Replica):
@@ -179,6 +232,20 @@ def test_members_that_ignore_their_caps_break_the_bounds():
     assert found["interval"] >= 1
 
 
+def test_members_that_ignore_the_cap_of_an_agent_break_its_bounds():
+    found = []
+    for schedule in map(harsh, range(6)):
+        roster = schedule.rosters[0]
+        low = {"agent_rate": 0.1 / schedule.step_seconds, "agent_burst": 1.0}
+        few = [structs.replace(s, **low) if hasattr(s, "agent_rate") else s for s in roster.statistics]
+        members = [structs.replace(member, burst=20.0) for member in roster.members]
+        rosters = (structs.replace(roster, statistics=few, members=members),)
+        found.append(Simulator(replace(schedule, rosters=rosters), make=Partial).run())
+    stories = [story for report in found for kind, story in report.wrong if kind == "unseen"]
+    assert stories
+    assert all(" items of " in story for story in stories)
+
+
 def test_a_clock_beyond_the_bound_on_drift_breaks_the_bounds():
     slow = {"n0": -200_000 * PPM}
     found = kinds(replace(schedule, drift={**schedule.drift, **slow}) for schedule in map(harsh, range(6)))
@@ -190,24 +257,52 @@ def test_the_same_schedules_are_right_when_nothing_is_broken():
     assert not kinds(map(harsh, range(6)))
 
 
-def test_clocks_at_both_ends_of_their_drift_reach_the_bound_and_do_not_exceed_it():
-    now, drift = 1_000 * SECOND, 10_000
-    members = [Member(name=name, keys=[], address="x:1", rate=1.0, burst=1000.0) for name in ("slow", "fast")]
-    roster = Roster(
-        cluster="two",
+def latency_of(*names, drift=200):
+    """A roster with one feature."""
+    return Roster(
+        cluster="small",
         version=1,
         authority="00" * 32,
-        members=members,
+        members=[
+            Member(
+                name=name, keys=[], address="x:1", rate=1.0, burst=1000.0, remove_rate=1.0, remove_burst=5.0
+            )
+            for name in names
+        ],
         statistics=[MomentsSchema(name="latency", features=[Feature(name="delay", low=0, high=1)])],
         drift_ppm=float(drift),
     )
+
+
+def test_a_write_that_is_gone_although_nobody_took_it_back_was_invented():
+    roster, now = latency_of("n0"), 1_000 * SECOND
+    oracle, disk = Oracle(roster, ["n0"]), SimulatedDisk()
+    clock = SimulatedClock(lambda: now, 0, 0, 0.0, random.Random(1)).clock
+    node = Participant("n0", SignedRoster(roster, ""), disk, 1, clock, sign=seal, verify=sealed)
+    oracle.published(node, now)
+    now = 2_000 * SECOND
+    for sequence, of in ((0, None), (1, 0)):
+        oracle.asked(Request("c", sequence, "latency", ((0.5,),)))
+        batch = observations(roster, "latency", [0.5]) if of is None else ()
+        node.submit(writer.Request("c", sequence, "latency", batch, of=of), lambda outcome: None)
+        step = node.begin()
+        disk.commit(step.commit)
+        node.finish(step)
+        oracle.published(node, now, [step.commit])
+        oracle.recount({"n0": node}, {"n0": disk})
+        assert oracle.wrong == ([] if of is None else [("invented", "nobody took ('c', 0) back")])
+
+
+def test_clocks_at_both_ends_of_their_drift_reach_the_bound_and_do_not_exceed_it():
+    now, drift = 1_000 * SECOND, 10_000
+    roster = latency_of("slow", "fast", drift=drift)
     oracle = Oracle(roster, ("slow", "fast"))
     clocks = [
         SimulatedClock(lambda: now, sign * drift * PPM, 0, 0.0, random.Random(sign)) for sign in (-1, 1)
     ]
     slow, fast = (
         Participant(m.name, SignedRoster(roster, ""), SimulatedDisk(), 1, c.clock, sign=seal, verify=sealed)
-        for m, c in zip(members, clocks, strict=True)
+        for m, c in zip(roster.members, clocks, strict=True)
     )
 
     def step(participant):
@@ -245,82 +340,3 @@ def test_joining_by_addition_invents():
     found = kinds((draw(seed, nodes=3) for seed in range(10)), make=Merging)
     assert found["diverged"] >= 5
     assert found["value"] + found["interval"] >= 5
-
-
-# What the world is made of
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_simulated_disk_says_what_the_journal_says(tmp_path, seed):
-    disk = SimulatedDisk()
-    with closing(SqliteJournal(tmp_path / "journal", node="n1")) as journal:
-        for step, commit in enumerate(islice(story(seed), 60), 1):
-            journal.commit(commit)
-            disk.commit(commit)
-            assert seen(disk.load()) == seen(journal.load())
-            assert disk.expired("delay", step / 2, 5) == journal.expired("delay", step / 2, 5)
-            for write in commit.writes:
-                name = write.client, write.sequence
-                assert disk.find(*name) == journal.find(*name)
-        journal.read_back({"step": b"x"}, 5, 4, 20)
-        disk.read_back({"step": b"x"}, 5, 4, 20)
-        assert seen(disk.load()) == seen(journal.load())
-
-
-def test_a_crash_keeps_a_cached_step_whole_or_loses_it():
-    fates = Counter()
-    for seed in range(100):
-        disk = SimulatedDisk()
-        first, second = islice(story(seed), 2)
-        disk.commit(first)
-        before = seen(disk.load())
-        disk.cache(second)
-        kept = disk.crash(random.Random(seed))
-        fates[kept] += 1
-        whole = SimulatedDisk()
-        whole.commit(first)
-        whole.commit(second)
-        assert seen(disk.load()) == (seen(whole.load()) if kept else before)
-    assert fates[True] >= 20
-    assert fates[False] >= 40
-
-
-def test_a_step_that_is_wrong_is_refused_by_the_disk():
-    disk = SimulatedDisk()
-    commit = next(commit for commit in story(1) if commit.writes)
-    disk.commit(commit)
-    with pytest.raises(ValueError, match="already"):
-        disk.commit(commit)
-    with pytest.raises(ValueError, match="not there"):
-        disk.commit(Commit(retracted=(("nobody", 3),)))
-
-
-def test_a_cut_link_carries_nothing_one_way():
-    queue, got = [], []
-    network = SimulatedNetwork(
-        random.Random(1), lambda delay, action: queue.append((delay, action)), Weather(), lambda data: None
-    )
-    network.divide([["a"], ["b", "c"]], one_way=True)
-    for source, target in (("a", "b"), ("b", "a"), ("b", "c")):
-        network.send(source, target, b"news", lambda data, link=source + target: got.append(link))
-    for _, arrive in queue:
-        arrive()
-    assert got == ["ba", "bc"]
-    assert network.bytes == {"a": 4, "b": 8}
-    network.heal()
-    network.send("a", "b", b"", lambda data: got.append("ab"))
-    network.forget("a")
-    queue[-1][1]()
-    assert got == ["ba", "bc"]
-
-
-def test_a_clock_drifts_by_what_it_is_told():
-    now = 0
-    clock = SimulatedClock(lambda: now, -200 * PPM, 77, 1000.0, random.Random(1))
-    now = 10_000 * SECOND
-    assert clock.boottime() == 77 + 10_000 * SECOND - 2 * SECOND
-    assert clock.wall() == pytest.approx(10_998.0)
-    clock.reboot(200 * PPM)
-    assert clock.boottime() == 0
-    now += SECOND
-    assert clock.boottime() == SECOND + 200_000

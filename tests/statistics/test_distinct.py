@@ -67,6 +67,12 @@ def test_the_estimate_has_the_stated_standard_error_and_no_bias(count):
     assert np.std(errors) <= limit * (1 + 4 / np.sqrt(2 * repeats))
 
 
+@pytest.mark.parametrize(("index_bits", "percent"), [(4, 25.97), (10, 3.247), (12, 1.623), (14, 0.812)])
+def test_the_standard_error_is_that_of_the_paper(index_bits, percent):
+    """Flajolet and others (2007): 1.039 over the root of the number of registers."""
+    assert 100 * cj.Distinct(index_bits).relative_error == pytest.approx(percent, rel=1e-3)
+
+
 def test_seeing_an_agent_again_changes_nothing():
     stat = cj.Distinct(6)
     hashes = cj.hash_text([f"{i}" for i in range(50)])

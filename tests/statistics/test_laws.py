@@ -12,6 +12,7 @@ from hypothesis import given
 
 import convergence_jax as cj
 from convergence_jax.exact.constants import FLOAT32
+from convergence_jax.statistics.faults import any_fault
 from convergence_jax.statistics.law import Removable
 from convergence_jax.statistics.sums import Sum, SumState
 from convergence_jax.testing import laws, strategies
@@ -60,6 +61,19 @@ def test_a_window_that_slides_equals_one_that_was_counted_anew(case):
         for i in range(4, CAPACITY):
             window = case.statistic.merge(case.statistic.remove(window, states[i - 4]), states[i])
         assert bits(window) == bits(functools.reduce(case.statistic.merge, states[-4:]))
+
+    run()
+
+
+@REMOVABLE
+def test_an_observation_that_was_removed_and_never_added_is_not_valid(case):
+    @given(sample=case.samples)
+    def run(sample):
+        for x in sample.observations():
+            lifted = case.statistic.lift(x)
+            value = case.statistic.present(case.statistic.remove(case.statistic.empty(), lifted))
+            if hasattr(value, "valid") and not np.any(any_fault(lifted.faults)):
+                assert not np.any(value.valid)
 
     run()
 
