@@ -67,6 +67,17 @@ def test_a_ratio_that_lies_on_a_tie_goes_to_even(tie, denominator):
         assert made == to_float64(Fraction(tie * denominator + off, denominator))
 
 
+@pytest.mark.parametrize("denominator", [1, 3, 2**40 + 1])
+def test_a_ratio_below_the_normal_floats_is_rounded_once(denominator):
+    """A hair beside a tie of the subnormals: rounded to 53 bits first it would lie on the tie."""
+    for whole in (2, 3, 1000, 1001, 2**30):
+        for hair in (-1, 0, 1):
+            top = (((2 * whole + 1) << 100) + hair) * denominator
+            made = round_ratio(from_ints([top, -top], LENGTH), denominator, -1074 - 101)
+            up = hair > 0 or (hair == 0 and whole % 2 == 1)
+            assert made.tolist() == [(whole + up) * 5e-324, -(whole + up) * 5e-324]
+
+
 def test_a_ratio_keeps_the_shape_and_broadcasts_its_divisor_and_power():
     rng = np.random.default_rng(5)
     top = rng.integers(0, 2**32, (300, 7, 4), dtype=np.uint32)
