@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ KEPT = Path("results") / "mutation_score"
 
 ROOT = Path(__file__).resolve().parents[2]
 
+EXPLAINED = Path(__file__).with_name("survivors.toml")
+
+NO_FAULTS = {"same", "speed", "drawn"}
+"""Kinds of survivors that are no faults: of the library, nothing that it says becomes wrong."""
+
 CONFIDENCE = 0.95
 
 
@@ -36,15 +42,27 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     by_mutant = dict(zip(mutants, results, strict=True))
     rooms = {room: _room(stratum, by_mutant) for room, stratum in strata.items()}
     places = sum(room["places"] for room in rooms.values())
+    survivors = [one | _explained(one) for one in results if one["outcome"] == "survived"]
     return {
         **_score(results),
         "share_weighted": sum(room["share"] * room["places"] / places for room in rooms.values()),
+        "of_faults": _score([one for one in results if _explained(one)["kind"] not in NO_FAULTS]),
+        "unexplained": sum(one["kind"] == "" for one in survivors),
         "rooms": rooms,
         "seconds_a_mutant": sum(one["seconds"] for one in results) / len(results),
         **about,
-        "survivors": [one for one in results if one["outcome"] == "survived"],
+        "survivors": survivors,
         "timeouts": [one for one in results if one["outcome"] == "timeout"],
     }
+
+
+def _explained(result: dict[str, Any]) -> dict[str, str]:
+    """What kind of change a survivor is and why no test notices, as a person found; empty if nobody did."""
+    now = " ".join(line[1:].strip() for line in result["diff"] if line.startswith("+"))
+    for one in tomllib.loads(EXPLAINED.read_text())["survivor"]:
+        if result["outcome"] == "survived" and (one["path"], one["now"]) == (result["path"], now):
+            return {"kind": one["kind"], "why": one["why"]}
+    return {"kind": "", "why": ""}
 
 
 def _kept(config: dict[str, Any]) -> Path:

@@ -274,12 +274,17 @@ def latency_of(*names, drift=200):
     )
 
 
-def test_a_write_that_is_gone_although_nobody_took_it_back_was_invented():
-    roster, now = latency_of("n0"), 1_000 * SECOND
-    oracle, disk = Oracle(roster, ["n0"]), SimulatedDisk()
+def test_a_write_that_is_gone_although_nobody_took_it_back_was_invented_and_a_peer_without_it_differs():
+    roster, now = latency_of("n0", "n1"), 1_000 * SECOND
+    oracle, disk = Oracle(roster, ["n0", "n1"]), SimulatedDisk()
     clock = SimulatedClock(lambda: now, 0, 0, 0.0, random.Random(1)).clock
-    node = Participant("n0", SignedRoster(roster, ""), disk, 1, clock, sign=seal, verify=sealed)
+    signed = SignedRoster(roster, "")
+    node, peer = (
+        Participant(name, signed, own, 1, clock, sign=seal, verify=sealed)
+        for name, own in (("n0", disk), ("n1", SimulatedDisk()))
+    )
     oracle.published(node, now)
+    oracle.published(peer, now)
     now = 2_000 * SECOND
     for sequence, of in ((0, None), (1, 0)):
         oracle.asked(Request("c", sequence, "latency", ((0.5,),)))
@@ -291,6 +296,10 @@ def test_a_write_that_is_gone_although_nobody_took_it_back_was_invented():
         oracle.published(node, now, [step.commit])
         oracle.recount({"n0": node}, {"n0": disk})
         assert oracle.wrong == ([] if of is None else [("invented", "nobody took ('c', 0) back")])
+        if of is None:
+            oracle.recount({"n0": node, "n1": peer}, {"n0": disk})
+            assert [kind for kind, _ in oracle.wrong] == ["diverged"]
+            oracle.wrong.clear()
 
 
 def test_clocks_at_both_ends_of_their_drift_reach_the_bound_and_do_not_exceed_it():
