@@ -91,6 +91,15 @@ def test_a_ratio_keeps_the_shape_and_broadcasts_its_divisor_and_power():
     assert round_ratio(np.zeros((0, 4), dtype=np.uint32), np.zeros(0, dtype=np.int64)).shape == (0,)
 
 
+def test_a_ratio_of_very_many_digits_is_the_nearest_float64():
+    tops = [[3**620 * sign + off for off in (-1, 0, 7)] for sign in (1, -1)]
+    made = round_ratio(from_ints(tops, 40), np.array([7, 10**9, 1]), -300)
+    wanted = [
+        [to_float64(Fraction(t, b) / 2**300) for t, b in zip(row, (7, 10**9, 1), strict=True)] for row in tops
+    ]
+    assert made.tolist() == wanted
+
+
 def test_a_ratio_by_nothing_is_not_a_number_and_an_exact_zero_is_positive():
     made = round_ratio(from_ints([1, 0, -3, 0], 4), np.array([0, 0, -1, 5]))
     assert np.isnan(made[:3]).all()

@@ -136,6 +136,14 @@ def write(cluster, name, sequence, values=(1.0, 2.0, 3.0)):
         return connection.request("POST", "/writes", json=body)
 
 
+def counted(cluster, name):
+    """How many observations a node counts."""
+    with cluster.connection(name, "client") as connection:
+        status, said = connection.request("GET", f"/answers?statistic={STATISTIC}&what=count&mode=eventual")
+    assert status == 200
+    return said["count"]
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Three nodes that take orders."""
@@ -167,6 +175,16 @@ def test_a_cut_is_in_force_on_both_sides_until_it_is_mended(whole):
     assert [blocked(whole, name) for name in whole.names] == [[], ["n3"], ["n2"]]
     whole.heal()
     assert [blocked(whole, name) for name in whole.names] == [[], [], []]
+
+
+def test_a_node_that_hears_no_answer_is_heard_all_the_same(whole):
+    """Exchanges need both directions; datagrams, signed by their sender, go on in one."""
+    count = counted(whole, "n2")
+    whole.cut_one_way([("n2", "n1"), ("n3", "n1")])
+    write(whole, "n1", 300)
+    write(whole, "n2", 300)
+    assert wait_until(lambda: counted(whole, "n2") == count + 6, 20.0)
+    assert counted(whole, "n1") == count + 3
 
 
 def test_a_node_that_was_killed_comes_back_with_its_writes_and_its_cuts(whole):
@@ -227,7 +245,10 @@ def test_a_node_that_cannot_start_says_why(whole):
 
 
 def test_a_cluster_whose_nodes_take_no_orders_cannot_be_cut(tmp_path):
+    (tmp_path / "strict").mkdir()  # empty is as good as none
     files = prepare(tmp_path / "strict", 2, rate=1e4, burst=1e4)
+    with pytest.raises(InputError, match="strict: is not empty; give a new folder"):
+        prepare(tmp_path / "strict", 2, rate=1e4, burst=1e4)
     with Cluster(files) as strict:
         strict.start()
         with pytest.raises(InputError, match=r"^n1: takes no orders to cut links; start it with --allow-f"):
