@@ -257,6 +257,16 @@ def test_digits_become_the_nearest_real(lsb, n, by):
         assert got == min(max(round(v * Fraction(2) ** (lsb + 64)) * truth.UNIT, -limit), limit)
 
 
+@pytest.mark.parametrize("lsb", [-300, -200, -64, 0])
+@pytest.mark.parametrize("length", [1, 4])
+def test_many_rows_of_few_digits_become_the_nearest_reals(lsb, length):
+    n = [(-1) ** i * (2**30 - 1 - i) << 32 * (length - 1) for i in range(60)]
+    made = truth.values(reals.from_digits(from_ints(n, length), lsb))
+    limit = Fraction(2) ** 62
+    exact = [round(v * Fraction(2) ** (lsb + 64)) * truth.UNIT for v in n]
+    assert made == [min(max(v, -limit), limit) for v in exact]
+
+
 @given(n=truth.reals(126), m=truth.reals(126))
 def test_sums_differences_and_floats_of_reals_are_exact(n, m):
     x, y = truth.fixed(n), truth.fixed(m)

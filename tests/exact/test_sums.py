@@ -176,6 +176,14 @@ def test_columns_are_summed_exactly_each_within_its_own_window():
         assert integer(jax.tree.map(lambda a, j=j: a[j], state)) == oracle(xs[:, j])
 
 
+@pytest.mark.parametrize(("shape", "groups"), [((0,), 3), ((0, 2), 3), ((4, 0), 3), ((4,), 0), ((4, 2), 0)])
+def test_groups_of_nothing_and_no_groups_are_empty(shape, groups):
+    ids = np.zeros(shape[0], dtype=np.int32)
+    wanted = Superaccumulator().empty((groups, *shape[1:]))
+    for sum_groups in (segment_state, segments):
+        assert same(sum_groups(jnp.ones(shape), jnp.asarray(ids), groups), wanted)
+
+
 def test_a_mapped_sum_is_the_sum_of_each():
     xs = np.stack([RNG.standard_normal(ROWS), ill_conditioned(ROWS, 800), np.full(ROWS, np.nan)])
     mapped = jax.jit(jax.vmap(sum_state))(jnp.asarray(xs))
