@@ -87,6 +87,8 @@ def test_schedules_hold_every_kind_of_trouble_and_as_much_of_it_as_they_may():
     for schedule in schedules:
         most |= Counter(fault.kind for fault in schedule.faults)
         assert [roster.version for roster in schedule.rosters] == [*range(1, len(schedule.rosters) + 1)]
+        assert schedule.limit >= 1000
+        assert not schedule.signed
         assert [fault.seconds for fault in schedule.faults] == sorted(f.seconds for f in schedule.faults)
     assert {len(schedule.rosters) for schedule in schedules} == {1, 2, 3, 4}
     assert {len(schedule.names) for schedule in schedules} == {3, 4, 5, 6, 7, 20}
