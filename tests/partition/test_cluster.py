@@ -187,6 +187,31 @@ def test_a_node_that_hears_no_answer_is_heard_all_the_same(whole):
     assert counted(whole, "n1") == count + 3
 
 
+def metrics(cluster, name):
+    """Counters of a node, by name."""
+    with cluster.connection(name, "client") as connection:
+        status, said = connection.request("GET", "/metrics")
+    assert status == 200
+    lines = (line.rpartition(" ") for line in said.splitlines() if not line.startswith("#"))
+    return {key: float(value) for key, _, value in lines}
+
+
+def test_the_counters_of_a_node_count_what_was_asked_of_it(whole):
+    before = metrics(whole, "n2")
+    write(whole, "n2", 400)
+    assert write(whole, "n2", 400)[1]["duplicate"]
+    for _ in range(3):
+        counted(whole, "n2")
+    whole.cut([["n2"]])
+    with whole.connection("n2", "client") as connection:
+        query = f"/answers?statistic={STATISTIC}&what=count&mode=strong&timeout=0.2"
+        assert [connection.request("GET", query)[0] for _ in range(2)] == [503, 503]
+    after = metrics(whole, "n2")
+    names = ["events_acknowledged_total", "answers_total", "answers_refused_total", "disk_full_total"]
+    keys = [next(key for key in after if name in key) for name in names]
+    assert [after[key] - before[key] for key in keys] == [3, 3, 2, 0]
+
+
 def test_a_node_that_was_killed_comes_back_with_its_writes_and_its_cuts(whole):
     sequence = 100
     whole.cut([["n2"]])
