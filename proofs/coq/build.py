@@ -38,10 +38,12 @@ def sources(folder: Path = HERE) -> list[Path]:
     return sorted(path for path in folder.glob("*.v") if path.stem not in ("Constants", "Statements"))
 
 
-def _compile(folder: Path, file: Path) -> subprocess.CompletedProcess[str]:
-    command = ["coqc", "-q", "-w", "-all", "-Q", str(folder), "Convergence", str(file)]
+def _compile(folder: Path, file: Path, *switches: str) -> subprocess.CompletedProcess[str]:
+    command = ["coqc", "-q", "-w", "-all", *switches, "-Q", str(folder), "Convergence", str(file)]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"no answer in {LIMIT_SECONDS} seconds")
 
@@ -75,12 +77,28 @@ def _in_order(needs: dict[str, set[str]], work: Callable[[str], Outcome]) -> lis
     return outcomes
 
 
-def build(folder: Path, constants_text: str, only: str | None = None) -> list[Outcome]:
-    """Compile everything in `folder`, which is empty, or one file and what it needs."""
+def check_alone(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """Check the proofs of one file of a folder; of what it needs only the definitions are read."""
+    wanted = needs(sorted(folder.glob("*.v")))
+    for before in TopologicalSorter({n: wanted[n] for n in reach(wanted, name)}).static_order():
+        done = _compile(folder, folder / f"{before}.v", "-vok" if before == name else "-vos")
+        if done.returncode:
+            break
+    return done
+
+
+def _copy(folder: Path, constants_text: str) -> list[Path]:
+    """Put everything into an empty folder."""
     paths = sources()
     for path in paths:
         shutil.copy(path, folder)
     (folder / "Constants.v").write_text(constants_text)
+    return paths
+
+
+def build(folder: Path, constants_text: str) -> list[Outcome]:
+    """Compile everything in `folder`, which is empty."""
+    paths = _copy(folder, constants_text)
 
     def check(name: str) -> Outcome:
         with timed("coq", f"{name}.v") as outcome:
@@ -89,8 +107,7 @@ def build(folder: Path, constants_text: str, only: str | None = None) -> list[Ou
                 outcome.fail(_first_error(done.stdout + done.stderr))
         return outcome
 
-    wanted = needs([folder / "Constants.v", *paths])
-    return _in_order({name: wanted[name] for name in reach(wanted, only)} if only else wanted, check)
+    return _in_order(needs([folder / "Constants.v", *paths]), check)
 
 
 def _first_error(output: str) -> str:
@@ -184,15 +201,19 @@ def _refute(mutant: dict[str, str], folder: Path) -> Outcome:
         with tempfile.TemporaryDirectory() as place:
             file = Path(place) / mutant["file"]
             file.write_text(wrong)
-            done = _compile(folder, file)
-        found = _ERROR.search(done.stdout + done.stderr)
-        if done.returncode == 0:
-            outcome.fail("the wrong version passes")
-        elif found is None or not _inside_a_proof(wrong, int(found[1])):
-            outcome.fail(f"it fails outside a proof: {_first_error(done.stdout + done.stderr)}")
-        else:
-            outcome.detail = f"refused at {_first_error(done.stdout + done.stderr)[:90]}"
+            _must_be_refused(outcome, wrong, _compile(folder, file))
     return outcome
+
+
+def _must_be_refused(outcome: Outcome, source: str, done: subprocess.CompletedProcess[str]) -> None:
+    """Whether Coq found something wrong inside a proof."""
+    found = _ERROR.search(done.stdout + done.stderr)
+    if done.returncode == 0:
+        outcome.fail("the wrong version passes")
+    elif found is None or not _inside_a_proof(source, int(found[1])):
+        outcome.fail(f"it fails outside a proof: {_first_error(done.stdout + done.stderr)}")
+    else:
+        outcome.detail = f"refused at {_first_error(done.stdout + done.stderr)[:90]}"
 
 
 def _refute_constants(mutant: dict[str, str]) -> Outcome:
@@ -203,12 +224,9 @@ def _refute_constants(mutant: dict[str, str]) -> Outcome:
         except ValueError as error:
             return outcome.fail(str(error))
         with tempfile.TemporaryDirectory() as place:
-            made = build(Path(place), text, only=mutant["by"].removesuffix(".v"))
-            failed = [o for o in made if o.state == "FAILED"]
-        if failed:
-            outcome.detail = f"refused by {failed[0].name}, {failed[0].detail[:70]}"
-        else:
-            outcome.fail(f"{mutant['by']} passes with it")
+            _copy(Path(place), text)
+            done = check_alone(Path(place), mutant["by"].removesuffix(".v"))
+        _must_be_refused(outcome, (HERE / mutant["by"]).read_text(), done)
     return outcome
 
 

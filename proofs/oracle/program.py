@@ -1,6 +1,6 @@
 """The definitions of the proofs as a program: extracted by Coq, compiled by OCaml, asked by lines of text.
 
-The files of proofs/coq are read for their definitions only (``coqc -vos``); that their proofs hold is checked
+The files of proofs/coq are read for their definitions only; that their proofs hold is checked
 beside this, by proofs/coq/build.py, from the same files and constants.
 """
 
@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 from proofs.coq import build
@@ -39,14 +38,11 @@ def make(folder: Path, constants_text: str) -> Path:
         shutil.copy(path, folder)
     (folder / "Constants.v").write_text(constants_text)
     (folder / "Literals.v").write_text(literals(constants_text))
-    needs = build.needs(sorted(folder.glob("*.v")))
-    wanted = {name: needs[name] for name in build.reach(needs, "Extract")}
-    for name in TopologicalSorter(wanted).static_order():
-        # Extraction happens only where the file is read in full.
-        depth = "-vok" if name == "Extract" else "-vos"
-        _must(["coqc", "-q", "-w", "-all", depth, "-Q", ".", "Convergence", f"{name}.v"], folder)
+    _must("coqc", build.check_alone(folder, "Extract"))
     command = ["ocamlfind", "ocamlopt", "-w", "-a", "-package", "zarith", "-linkpkg"]
-    _must([*command, "definitions.mli", "definitions.ml", "oracle.ml", "-o", "oracle"], folder)
+    _must(
+        "ocamlopt", _run([*command, "definitions.mli", "definitions.ml", "oracle.ml", "-o", "oracle"], folder)
+    )
     return folder / "oracle"
 
 
@@ -85,7 +81,6 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _must(command: list[str], folder: Path) -> None:
-    done = _run(command, folder)
+def _must(program: str, done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
-        raise RuntimeError(f"{command[0]}: {(done.stdout + done.stderr).strip()[-400:]}")
+        raise RuntimeError(f"{program}: {(done.stdout + done.stderr).strip()[-400:]}")
