@@ -11,12 +11,19 @@ From Convergence Require Import Constants Residues Plans Floats Rounding Accumul
 Import ListNotations.
 Open Scope Z_scope.
 
-Definition FLOAT32_PRODUCT_count_bits : Z :=
-  DIGIT_BITS * FLOAT32_PRODUCT_digits - 1 - FLOAT32_PRODUCT_term_bits.
-Definition FLOAT64_PRODUCT_count_bits : Z :=
-  DIGIT_BITS * FLOAT64_PRODUCT_digits - 1 - FLOAT64_PRODUCT_term_bits.
+(** ** The two formats of products *)
 
-Theorem product_count_bits : FLOAT32_PRODUCT_count_bits = 85 /\ FLOAT64_PRODUCT_count_bits = 91.
+Definition product_lsb (f : format) : Z :=
+  match f with Float32 => FLOAT32_PRODUCT_lsb | Float64 => FLOAT64_PRODUCT_lsb end.
+Definition product_length (f : format) : nat :=
+  Z.to_nat (match f with Float32 => FLOAT32_PRODUCT_digits | Float64 => FLOAT64_PRODUCT_digits end).
+Definition product_bits (f : format) : Z :=
+  match f with Float32 => FLOAT32_PRODUCT_term_bits | Float64 => FLOAT64_PRODUCT_term_bits end.
+Definition product_count_bits (f : format) : Z :=
+  DIGIT_BITS * Z.of_nat (product_length f) - 1 - product_bits f.
+
+Theorem product_count_bits_are_as_documented :
+  product_count_bits Float32 = 85 /\ product_count_bits Float64 = 91.
 Proof. split; reflexivity. Qed.
 
 (** ** The model *)
@@ -51,12 +58,13 @@ Definition product_decoded (bits width : Z) (xy : Z * Z) : decoded :=
   Decoded (Z.lxor (sign dx) (sign dy)) (mantissa dx * mantissa dy) (position dx + position dy)
     not_a_number (infinite && negb not_a_number).
 
-Definition float32_product_term (xy : Z * Z) : term :=
-  let d := product_decoded float32_bits float32_width xy in
-  term_of (words_of_float64 (mantissa d)) d.
-Definition float64_product_term (xy : Z * Z) : term :=
-  let d := product_decoded float64_bits float64_width xy in
-  term_of (multiply (mantissa (decode64 (fst xy))) (mantissa (decode64 (snd xy)))) d.
+(** The words of a product: two mantissas of 24 bits fit the words of a float64. *)
+Definition product_words (f : format) (m n : Z) : list Z :=
+  match f with Float32 => words_of_float64 (m * n) | Float64 => multiply m n end.
+
+Definition product_term (f : format) (xy : Z * Z) : term :=
+  term_of (product_words f (mantissa (decoded_of f (fst xy))) (mantissa (decoded_of f (snd xy))))
+    (product_decoded (fraction_bits f) (exponent_bits f) xy).
 
 (** ** What it computes *)
 
@@ -118,168 +126,88 @@ Proof.
     simpl Z.lxor; simpl Z.eqb; cbv iota; ring.
 Qed.
 
-(** A product of two mantissas of 24 bits fits two words. *)
-Lemma product_words_of_float32 : forall m n, 0 <= m < 2 ^ 24 -> 0 <= n < 2 ^ 24 ->
-  value (words_of_float64 (m * n)) = m * n /\ Forall is_digit (words_of_float64 (m * n)).
+Lemma product_words_hold : forall f m n,
+  0 <= m < 2 ^ (fraction_bits f + 1) -> 0 <= n < 2 ^ (fraction_bits f + 1) ->
+  value (product_words f m n) = m * n /\ Forall is_digit (product_words f m n).
 Proof.
-  intros m n Hm Hn. apply float64_words. split; [apply Z.mul_nonneg_nonneg; lia|].
+  intros [|] m n Hm Hn; [|exact (multiply_is_the_product m n Hm Hn)].
+  apply words_of_float64_hold. split; [apply Z.mul_nonneg_nonneg; lia|].
   apply Z.lt_trans with (2 ^ 24 * 2 ^ 24); [apply Z.mul_lt_mono_nonneg; tauto | reflexivity].
 Qed.
 
-Definition are_float32 (xy : Z * Z) : Prop := is_float32 (fst xy) /\ is_float32 (snd xy).
-Definition are_finite32 (xy : Z * Z) : bool := is_finite32 (fst xy) && is_finite32 (snd xy).
-Definition real_product32 (xy : Z * Z) : R := (real32 (fst xy) * real32 (snd xy))%R.
-Definition integer_product32 (xy : Z * Z) : Z := integer32 (fst xy) * integer32 (snd xy).
+(** ** Pairs of floats *)
 
-Lemma float32_product_is_placed : forall xy, are_float32 xy ->
-  lift_placed (Z.to_nat FLOAT32_PRODUCT_digits) (placed (float32_product_term xy))
-  = digits (Z.to_nat FLOAT32_PRODUCT_digits) (integer_product32 xy).
+Definition are_patterns (f : format) (xy : Z * Z) : Prop := is_pattern f (fst xy) /\ is_pattern f (snd xy).
+Definition are_finite (f : format) (xy : Z * Z) : bool := is_finite f (fst xy) && is_finite f (snd xy).
+Definition real_product (f : format) (xy : Z * Z) : R := (real f (fst xy) * real f (snd xy))%R.
+Definition integer_product (f : format) (xy : Z * Z) : Z := integer f (fst xy) * integer f (snd xy).
+
+Lemma product_is_placed : forall f xy, are_patterns f xy ->
+  lift_placed (product_length f) (placed (product_term f xy))
+  = digits (product_length f) (integer_product f xy).
 Proof.
-  intros [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product32, integer32, integer_of, decode32.
-  cbn [fst snd].
-  pose proof (mantissa_range float32_bits float32_width eq_refl eq_refl x Hx) as Mx.
-  pose proof (mantissa_range float32_bits float32_width eq_refl eq_refl y Hy) as My.
-  pose proof (position_range float32_bits float32_width eq_refl eq_refl eq_refl x Hx) as [Px _].
-  pose proof (position_range float32_bits float32_width eq_refl eq_refl eq_refl y Hy) as [Py _].
-  pose proof (sign_is_a_bit float32_bits float32_width eq_refl eq_refl x Hx) as Sx.
-  pose proof (sign_is_a_bit float32_bits float32_width eq_refl eq_refl y Hy) as Sy.
-  unfold float32_product_term, term_of, product_decoded, decode32.
+  intros f [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product, integer, integer_of. cbn [fst snd].
+  pose proof (fraction_is_positive f) as Pf. pose proof (exponent_is_positive f) as Pe.
+  pose proof (mantissa_range _ _ Pf Pe x Hx) as Mx. pose proof (mantissa_range _ _ Pf Pe y Hy) as My.
+  pose proof (position_range _ _ Pf Pe (range_suffices f) x Hx) as [Px _].
+  pose proof (position_range _ _ Pf Pe (range_suffices f) y Hy) as [Py _].
+  pose proof (sign_is_a_bit _ _ Pf Pe x Hx) as Sx. pose proof (sign_is_a_bit _ _ Pf Pe y Hy) as Sy.
+  unfold product_term, term_of, product_decoded, decoded_of.
   cbn [placed sign mantissa position fst snd].
-  destruct (product_words_of_float32 (mantissa (decode float32_bits float32_width x)) (mantissa (decode
-    float32_bits float32_width y)) Mx My) as [Hv Hd].
+  destruct (product_words_hold f _ _ Mx My) as [Hv Hd].
   rewrite lifts_hold_the_integer; [| apply lxor_of_bits; assumption | lia | exact Hd].
   rewrite Hv, signed_by_product by assumption. reflexivity.
 Qed.
 
-Lemma float32_product_is_bounded : forall xy, are_float32 xy ->
-  Z.abs (integer_product32 xy) < 2 ^ FLOAT32_PRODUCT_term_bits.
+Lemma product_is_bounded : forall f xy, are_patterns f xy ->
+  Z.abs (integer_product f xy) < 2 ^ product_bits f.
 Proof.
-  intros [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product32. cbn [fst snd]. rewrite Z.abs_mul.
-  replace FLOAT32_PRODUCT_term_bits with (FLOAT32_term_bits + FLOAT32_term_bits) by reflexivity.
-  rewrite Z.pow_add_r by discriminate.
-  apply Z.mul_lt_mono_nonneg; [apply Z.abs_nonneg | | apply Z.abs_nonneg |]; apply float32_is_bounded;
+  intros f [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product. cbn [fst snd]. rewrite Z.abs_mul.
+  replace (product_bits f) with (term_bits f + term_bits f) by (destruct f; reflexivity).
+  rewrite Z.pow_add_r by (destruct f; discriminate).
+  apply Z.mul_lt_mono_nonneg; [apply Z.abs_nonneg | | apply Z.abs_nonneg |]; apply term_is_bounded;
     assumption.
 Qed.
 
-Lemma float32_product_is_exact : forall xy, are_float32 xy -> are_finite32 xy = true ->
-  real_product32 xy = (IZR (integer_product32 xy) * bpow radix2 FLOAT32_PRODUCT_lsb)%R.
+Lemma product_is_exact : forall f xy, are_patterns f xy -> are_finite f xy = true ->
+  real_product f xy = (IZR (integer_product f xy) * bpow radix2 (product_lsb f))%R.
 Proof.
-  intros [x y] [Hx Hy] F. apply andb_prop in F as [Fx Fy]. unfold real_product32, integer_product32.
+  intros f [x y] [Hx Hy] F. apply andb_prop in F as [Fx Fy]. unfold real_product, integer_product.
   cbn [fst snd] in *.
-  replace FLOAT32_PRODUCT_lsb with (FLOAT32_lsb + FLOAT32_lsb) by reflexivity.
-  rewrite bpow_plus, mult_IZR, !float32_is_exact by assumption. ring.
+  replace (product_lsb f) with (lsb f + lsb f) by (destruct f; reflexivity).
+  rewrite bpow_plus, mult_IZR, !term_is_exact by assumption. ring.
 Qed.
 
-Lemma float32_product_flags : forall xy, are_float32 xy -> are_finite32 xy = true ->
-  nan (float32_product_term xy) = false /\ pos_inf (float32_product_term xy) = false
-  /\ neg_inf (float32_product_term xy) = false.
+Lemma product_flags_of_finite : forall f xy, are_patterns f xy -> are_finite f xy = true ->
+  nan (product_term f xy) = false /\ pos_inf (product_term f xy) = false
+  /\ neg_inf (product_term f xy) = false.
 Proof.
-  intros [x y] _ F. apply andb_prop in F as [Fx Fy]. cbn [fst snd] in Fx, Fy.
+  intros f [x y] _ F. apply andb_prop in F as [Fx Fy]. cbn [fst snd] in Fx, Fy.
   apply negb_true_iff, orb_false_iff in Fx as [Nx Ix]. apply negb_true_iff, orb_false_iff in Fy as [Ny Iy].
-  unfold float32_product_term, term_of, product_decoded.
+  unfold product_term, term_of, product_decoded.
   cbn [nan pos_inf neg_inf is_not_a_number is_infinite].
   rewrite Nx, Ix, Ny, Iy. auto.
 Qed.
 
-Definition float32_product_state : plan (Z * Z) -> carrier (accumulator (Z.to_nat FLOAT32_PRODUCT_digits)) :=
-  state_of (Z.to_nat FLOAT32_PRODUCT_digits) float32_product_term.
+(** ** The theorem *)
 
-Theorem float32_sums_of_products_are_correctly_rounded : forall p kept common owed,
-  Forall are_float32 (merged p) -> Forall are_float32 (removed p) ->
+Definition product_state (f : format) : plan (Z * Z) -> carrier (accumulator (product_length f)) :=
+  state_of (product_length f) (product_term f).
+
+Theorem sums_of_products_are_correctly_rounded : forall f answer p kept common owed,
+  Forall (are_patterns f) (merged p) -> Forall (are_patterns f) (removed p) ->
   Permutation (merged p) (kept ++ common) -> Permutation (removed p) (owed ++ common) ->
-  forallb are_finite32 kept = true -> forallb are_finite32 owed = true ->
-  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ FLOAT32_PRODUCT_count_bits ->
-  let exact := (real_sum real_product32 kept - real_sum real_product32 owed)%R in
-  rounded_once 52 11 exact (b64_of_bits (present64 FLOAT32_PRODUCT_lsb (float32_product_state p)))
-  /\ rounded_once 23 8 exact (b32_of_bits (present32 FLOAT32_PRODUCT_lsb (float32_product_state p))).
+  forallb (are_finite f) kept = true -> forallb (are_finite f) owed = true ->
+  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ product_count_bits f ->
+  rounded_once (fraction_bits answer) (exponent_bits answer)
+    (real_sum (real_product f) kept - real_sum (real_product f) owed)
+    (read answer (present_as answer (product_lsb f) (product_state f p))).
 Proof.
-  intros p kept common owed Vm Vr Hm Hr Fk Fo Hn exact.
-  pose proof (net_sums_are_rounded_once are_float32 are_finite32 real_product32 integer_product32
-    float32_product_term (Z.to_nat FLOAT32_PRODUCT_digits) FLOAT32_PRODUCT_lsb FLOAT32_PRODUCT_term_bits
-    float32_product_is_placed float32_product_is_bounded float32_product_is_exact float32_product_flags
-    ltac:(discriminate) ltac:(discriminate)) as H.
-  split.
-  - exact (H 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-  - exact (H 23 8 eq_refl eq_refl eq_refl infinity32_reads nan32_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-Qed.
-
-Definition are_float64 (xy : Z * Z) : Prop := is_float64 (fst xy) /\ is_float64 (snd xy).
-Definition are_finite64 (xy : Z * Z) : bool := is_finite64 (fst xy) && is_finite64 (snd xy).
-Definition real_product64 (xy : Z * Z) : R := (real64 (fst xy) * real64 (snd xy))%R.
-Definition integer_product64 (xy : Z * Z) : Z := integer64 (fst xy) * integer64 (snd xy).
-
-Lemma float64_product_is_placed : forall xy, are_float64 xy ->
-  lift_placed (Z.to_nat FLOAT64_PRODUCT_digits) (placed (float64_product_term xy))
-  = digits (Z.to_nat FLOAT64_PRODUCT_digits) (integer_product64 xy).
-Proof.
-  intros [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product64, integer64, integer_of, decode64.
-  cbn [fst snd].
-  pose proof (mantissa_range float64_bits float64_width eq_refl eq_refl x Hx) as Mx.
-  pose proof (mantissa_range float64_bits float64_width eq_refl eq_refl y Hy) as My.
-  pose proof (position_range float64_bits float64_width eq_refl eq_refl eq_refl x Hx) as [Px _].
-  pose proof (position_range float64_bits float64_width eq_refl eq_refl eq_refl y Hy) as [Py _].
-  pose proof (sign_is_a_bit float64_bits float64_width eq_refl eq_refl x Hx) as Sx.
-  pose proof (sign_is_a_bit float64_bits float64_width eq_refl eq_refl y Hy) as Sy.
-  unfold float64_product_term, term_of, product_decoded, decode64.
-  cbn [placed sign mantissa position fst snd].
-  destruct (multiply_is_the_product (mantissa (decode float64_bits float64_width x)) (mantissa (decode
-    float64_bits float64_width y)) Mx My) as [Hv Hd].
-  rewrite lifts_hold_the_integer; [| apply lxor_of_bits; assumption | lia | exact Hd].
-  rewrite Hv, signed_by_product by assumption. reflexivity.
-Qed.
-
-Lemma float64_product_is_bounded : forall xy, are_float64 xy ->
-  Z.abs (integer_product64 xy) < 2 ^ FLOAT64_PRODUCT_term_bits.
-Proof.
-  intros [x y] [Hx Hy]. cbn [fst snd] in *. unfold integer_product64. cbn [fst snd]. rewrite Z.abs_mul.
-  replace FLOAT64_PRODUCT_term_bits with (FLOAT64_term_bits + FLOAT64_term_bits) by reflexivity.
-  rewrite Z.pow_add_r by discriminate.
-  apply Z.mul_lt_mono_nonneg; [apply Z.abs_nonneg | | apply Z.abs_nonneg |]; apply float64_is_bounded;
-    assumption.
-Qed.
-
-Lemma float64_product_is_exact : forall xy, are_float64 xy -> are_finite64 xy = true ->
-  real_product64 xy = (IZR (integer_product64 xy) * bpow radix2 FLOAT64_PRODUCT_lsb)%R.
-Proof.
-  intros [x y] [Hx Hy] F. apply andb_prop in F as [Fx Fy]. unfold real_product64, integer_product64.
-  cbn [fst snd] in *.
-  replace FLOAT64_PRODUCT_lsb with (FLOAT64_lsb + FLOAT64_lsb) by reflexivity.
-  rewrite bpow_plus, mult_IZR, !float64_is_exact by assumption. ring.
-Qed.
-
-Lemma float64_product_flags : forall xy, are_float64 xy -> are_finite64 xy = true ->
-  nan (float64_product_term xy) = false /\ pos_inf (float64_product_term xy) = false
-  /\ neg_inf (float64_product_term xy) = false.
-Proof.
-  intros [x y] _ F. apply andb_prop in F as [Fx Fy]. cbn [fst snd] in Fx, Fy.
-  apply negb_true_iff, orb_false_iff in Fx as [Nx Ix]. apply negb_true_iff, orb_false_iff in Fy as [Ny Iy].
-  unfold float64_product_term, term_of, product_decoded.
-  cbn [nan pos_inf neg_inf is_not_a_number is_infinite].
-  rewrite Nx, Ix, Ny, Iy. auto.
-Qed.
-
-Definition float64_product_state : plan (Z * Z) -> carrier (accumulator (Z.to_nat FLOAT64_PRODUCT_digits)) :=
-  state_of (Z.to_nat FLOAT64_PRODUCT_digits) float64_product_term.
-
-Theorem float64_sums_of_products_are_correctly_rounded : forall p kept common owed,
-  Forall are_float64 (merged p) -> Forall are_float64 (removed p) ->
-  Permutation (merged p) (kept ++ common) -> Permutation (removed p) (owed ++ common) ->
-  forallb are_finite64 kept = true -> forallb are_finite64 owed = true ->
-  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ FLOAT64_PRODUCT_count_bits ->
-  let exact := (real_sum real_product64 kept - real_sum real_product64 owed)%R in
-  rounded_once 52 11 exact (b64_of_bits (present64 FLOAT64_PRODUCT_lsb (float64_product_state p)))
-  /\ rounded_once 23 8 exact (b32_of_bits (present32 FLOAT64_PRODUCT_lsb (float64_product_state p))).
-Proof.
-  intros p kept common owed Vm Vr Hm Hr Fk Fo Hn exact.
-  pose proof (net_sums_are_rounded_once are_float64 are_finite64 real_product64 integer_product64
-    float64_product_term (Z.to_nat FLOAT64_PRODUCT_digits) FLOAT64_PRODUCT_lsb FLOAT64_PRODUCT_term_bits
-    float64_product_is_placed float64_product_is_bounded float64_product_is_exact float64_product_flags
-    ltac:(discriminate) ltac:(discriminate)) as H.
-  split.
-  - exact (H 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-  - exact (H 23 8 eq_refl eq_refl eq_refl infinity32_reads nan32_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
+  intros f answer p kept common owed Vm Vr Hm Hr Fk Fo Hn.
+  assert (0 <= product_bits f /\ 0 <= product_count_bits f) as [Ht Hc] by (destruct f; split; discriminate).
+  exact (net_sums_are_rounded_once (are_patterns f) (are_finite f) (real_product f) (integer_product f)
+    (product_term f) (product_length f) (product_lsb f) (product_bits f) (product_is_placed f)
+    (product_is_bounded f) (product_is_exact f) (product_flags_of_finite f) Ht Hc _ _
+    (fraction_is_positive answer) (exponent_is_positive answer) (range_suffices answer)
+    (infinity_reads answer) (nan_reads answer) p kept common owed Vm Vr Hm Hr Hn Fk Fo).
 Qed.

@@ -11,51 +11,48 @@ From Convergence Require Import Constants Residues Plans Floats Rounding Accumul
 Import ListNotations.
 Open Scope Z_scope.
 
-(** ** The constants of the code are those of the formats *)
+(** ** The two formats *)
 
-Definition FLOAT32_count_bits : Z := DIGIT_BITS * FLOAT32_digits - 1 - FLOAT32_term_bits.
-Definition FLOAT64_count_bits : Z := DIGIT_BITS * FLOAT64_digits - 1 - FLOAT64_term_bits.
+Inductive format := Float32 | Float64.
 
-Theorem count_bits_are_as_documented : FLOAT32_count_bits = 74 /\ FLOAT64_count_bits = 109.
+Definition fraction_bits (f : format) : Z :=
+  match f with Float32 => float32_bits | Float64 => float64_bits end.
+Definition exponent_bits (f : format) : Z :=
+  match f with Float32 => float32_width | Float64 => float64_width end.
+Definition lsb (f : format) : Z := match f with Float32 => FLOAT32_lsb | Float64 => FLOAT64_lsb end.
+Definition length_in_digits (f : format) : nat :=
+  Z.to_nat (match f with Float32 => FLOAT32_digits | Float64 => FLOAT64_digits end).
+Definition term_bits (f : format) : Z :=
+  match f with Float32 => FLOAT32_term_bits | Float64 => FLOAT64_term_bits end.
+Definition count_bits (f : format) : Z := DIGIT_BITS * Z.of_nat (length_in_digits f) - 1 - term_bits f.
+
+Theorem count_bits_are_as_documented : count_bits Float32 = 74 /\ count_bits Float64 = 109.
 Proof. split; reflexivity. Qed.
 
-(** ** The terms of the two formats *)
+Definition fraction_is_positive (f : format) : 0 < fraction_bits f :=
+  match f with Float32 => eq_refl | Float64 => eq_refl end.
+Definition exponent_is_positive (f : format) : 0 < exponent_bits f :=
+  match f with Float32 => eq_refl | Float64 => eq_refl end.
+Definition range_suffices (f : format) : fraction_bits f + 1 < 2 ^ (exponent_bits f - 1) :=
+  match f with Float32 => eq_refl | Float64 => eq_refl end.
 
-Definition is_float32 : Z -> Prop := pattern float32_bits float32_width.
-Definition is_float64 : Z -> Prop := pattern float64_bits float64_width.
-Definition is_finite32 : Z -> bool := is_finite_pattern float32_bits float32_width.
-Definition is_finite64 : Z -> bool := is_finite_pattern float64_bits float64_width.
+(** ** Their terms *)
+
+Definition is_pattern (f : format) : Z -> Prop := pattern (fraction_bits f) (exponent_bits f).
+Definition is_finite (f : format) : Z -> bool := is_finite_pattern (fraction_bits f) (exponent_bits f).
 
 (** What IEEE 754 says that the bits stand for, as Flocq reads them. *)
-Definition real32 (x : Z) : R := B2R 24 128 (b32_of_bits x).
-Definition real64 (x : Z) : R := B2R 53 1024 (b64_of_bits x).
+Definition read (f : format) : Z -> binary_float (fraction_bits f + 1) (2 ^ (exponent_bits f - 1)) :=
+  float_of_bits _ _ (fraction_is_positive f) (exponent_is_positive f) (range_suffices f).
+Definition real (f : format) (x : Z) : R := B2R _ _ (read f x).
 
-Definition integer32 (x : Z) : Z := integer_of (decode32 x).
-Definition integer64 (x : Z) : Z := integer_of (decode64 x).
+Definition decoded_of (f : format) : Z -> decoded := decode (fraction_bits f) (exponent_bits f).
+Definition integer (f : format) (x : Z) : Z := integer_of (decoded_of f x).
+Definition words (f : format) : Z -> list Z :=
+  match f with Float32 => words_of_float32 | Float64 => words_of_float64 end.
+Definition term_at (f : format) (x : Z) : term := let d := decoded_of f x in term_of (words f (mantissa d)) d.
 
-Lemma term_flags_of_finite : forall bits width x words, is_finite_pattern bits width x = true ->
-  let t := term_of words (decode bits width x) in nan t = false /\ pos_inf t = false /\ neg_inf t = false.
-Proof.
-  intros bits width x words H. apply negb_true_iff, orb_false_iff in H as [H1 H2].
-  unfold term_of. cbn [nan pos_inf neg_inf]. rewrite H1, H2. auto.
-Qed.
-
-Lemma float32_is_placed : forall x, is_float32 x ->
-  lift_placed (Z.to_nat FLOAT32_digits) (placed (float32_term x))
-    = digits (Z.to_nat FLOAT32_digits) (integer32 x).
-Proof.
-  intros x Hx. unfold integer32, integer_of, decode32.
-  pose proof (mantissa_range float32_bits float32_width eq_refl eq_refl x Hx) as Hm.
-  pose proof (position_range float32_bits float32_width eq_refl eq_refl eq_refl x Hx) as Hp.
-  pose proof (sign_is_a_bit float32_bits float32_width eq_refl eq_refl x Hx) as Hs.
-  unfold float32_term, term_of, decode32, words_of_float32. cbn [placed].
-  rewrite lifts_hold_the_integer; [| assumption | apply Hp |].
-  - cbn [value]. rewrite Z.mul_0_r, Z.add_0_r. reflexivity.
-  - constructor; [|constructor]. split; [apply Hm|].
-    eapply Z.lt_le_trans; [apply Hm | discriminate].
-Qed.
-
-Lemma float64_words : forall m, 0 <= m < 2 ^ 53 ->
+Lemma words_of_float64_hold : forall m, 0 <= m < 2 ^ 53 ->
   value (words_of_float64 m) = m /\ Forall is_digit (words_of_float64 m).
 Proof.
   intros m Hm. unfold words_of_float64. rewrite mask_is_mod, Z.shiftr_div_pow2 by discriminate.
@@ -68,172 +65,119 @@ Proof.
   split; [lia|]. repeat constructor; tauto.
 Qed.
 
-Lemma float64_is_placed : forall x, is_float64 x ->
-  lift_placed (Z.to_nat FLOAT64_digits) (placed (float64_term x))
-    = digits (Z.to_nat FLOAT64_digits) (integer64 x).
+Lemma words_hold : forall f m, 0 <= m < 2 ^ (fraction_bits f + 1) ->
+  value (words f m) = m /\ Forall is_digit (words f m).
 Proof.
-  intros x Hx. unfold integer64, integer_of, decode64.
-  pose proof (mantissa_range float64_bits float64_width eq_refl eq_refl x Hx) as Hm.
-  pose proof (position_range float64_bits float64_width eq_refl eq_refl eq_refl x Hx) as Hp.
-  pose proof (sign_is_a_bit float64_bits float64_width eq_refl eq_refl x Hx) as Hs.
-  unfold float64_term, term_of, decode64. cbn [placed].
-  destruct (float64_words _ Hm) as [Hv Hd].
+  intros [|] m Hm; [|exact (words_of_float64_hold m Hm)].
+  cbn [words words_of_float32 value]. split; [ring|].
+  constructor; [|constructor]. split; [apply Hm | eapply Z.lt_le_trans; [apply Hm | discriminate]].
+Qed.
+
+Lemma term_is_placed : forall f x, is_pattern f x ->
+  lift_placed (length_in_digits f) (placed (term_at f x)) = digits (length_in_digits f) (integer f x).
+Proof.
+  intros f x Hx. unfold integer, integer_of, term_at, term_of. cbn [placed].
+  pose proof (mantissa_range _ _ (fraction_is_positive f) (exponent_is_positive f) x Hx) as Hm.
+  pose proof (position_range _ _ (fraction_is_positive f) (exponent_is_positive f) (range_suffices f) x Hx)
+    as Hp.
+  pose proof (sign_is_a_bit _ _ (fraction_is_positive f) (exponent_is_positive f) x Hx) as Hs.
+  destruct (words_hold f _ Hm) as [Hv Hd]. unfold decoded_of.
   rewrite lifts_hold_the_integer; [rewrite Hv; reflexivity | assumption | apply Hp | assumption].
 Qed.
 
-Lemma float32_is_bounded : forall x, is_float32 x -> Z.abs (integer32 x) < 2 ^ FLOAT32_term_bits.
+Lemma term_is_bounded : forall f x, is_pattern f x -> Z.abs (integer f x) < 2 ^ term_bits f.
 Proof.
-  replace FLOAT32_term_bits with (float32_bits + 1 + (2 ^ float32_width - 3)) by reflexivity.
-  exact (integers_are_bounded float32_bits float32_width eq_refl eq_refl eq_refl).
+  intros f x Hx. replace (term_bits f) with (fraction_bits f + 1 + (2 ^ exponent_bits f - 3))
+    by (destruct f; reflexivity).
+  exact (integers_are_bounded _ _ (fraction_is_positive f) (exponent_is_positive f) (range_suffices f) x Hx).
 Qed.
 
-Lemma float64_is_bounded : forall x, is_float64 x -> Z.abs (integer64 x) < 2 ^ FLOAT64_term_bits.
+Lemma term_is_exact : forall f x, is_pattern f x -> is_finite f x = true ->
+  real f x = (IZR (integer f x) * bpow radix2 (lsb f))%R.
 Proof.
-  replace FLOAT64_term_bits with (float64_bits + 1 + (2 ^ float64_width - 3)) by reflexivity.
-  exact (integers_are_bounded float64_bits float64_width eq_refl eq_refl eq_refl).
+  intros [|] x; exact (floats_are_integers _ _ (fraction_is_positive _) (exponent_is_positive _)
+    (range_suffices _) x).
 Qed.
 
-Lemma float32_is_exact : forall x, is_float32 x -> is_finite32 x = true ->
-  real32 x = (IZR (integer32 x) * bpow radix2 FLOAT32_lsb)%R.
-Proof. exact (floats_are_integers float32_bits float32_width eq_refl eq_refl eq_refl). Qed.
-
-Lemma float64_is_exact : forall x, is_float64 x -> is_finite64 x = true ->
-  real64 x = (IZR (integer64 x) * bpow radix2 FLOAT64_lsb)%R.
-Proof. exact (floats_are_integers float64_bits float64_width eq_refl eq_refl eq_refl). Qed.
-
-(** ** The answers in the two formats *)
-
-Definition present32 (lsb : Z) : list Z * (Z * (Z * Z)) -> Z :=
-  present float32_bits float32_width (fun l => round_digits float32_bits float32_width eq_refl eq_refl l lsb).
-Definition present64 (lsb : Z) : list Z * (Z * (Z * Z)) -> Z :=
-  present float64_bits float64_width (fun l => round_digits float64_bits float64_width eq_refl eq_refl l lsb).
-
-Lemma infinity32_reads : forall s, b32_of_bits (infinity_bits float32_bits float32_width s)
-  = B754_infinity 24 128 s.
-Proof. intros s. apply B2FF_inj. destruct s; reflexivity. Qed.
-Lemma infinity64_reads : forall s, b64_of_bits (infinity_bits float64_bits float64_width s)
-  = B754_infinity 53 1024 s.
-Proof. intros s. apply B2FF_inj. destruct s; reflexivity. Qed.
-Lemma nan32_reads : is_nan 24 128 (b32_of_bits (nan_bits float32_bits float32_width)) = true.
-Proof. reflexivity. Qed.
-Lemma nan64_reads : is_nan 53 1024 (b64_of_bits (nan_bits float64_bits float64_width)) = true.
-Proof. reflexivity. Qed.
-
-(** ** The theorems *)
-
-(** The state of a plan over float32 or float64 bits. *)
-Definition float32_state : plan Z -> carrier (accumulator (Z.to_nat FLOAT32_digits)) :=
-  state_of (Z.to_nat FLOAT32_digits) float32_term.
-Definition float64_state : plan Z -> carrier (accumulator (Z.to_nat FLOAT64_digits)) :=
-  state_of (Z.to_nat FLOAT64_digits) float64_term.
-
-(** Wrapped around or not on the way: what is left is summed exactly and rounded once, removed observations
-    that were never merged counting with the other sign. *)
-Theorem float32_sums_are_correctly_rounded : forall p kept common owed,
-  Forall is_float32 (merged p) -> Forall is_float32 (removed p) ->
-  Permutation (merged p) (kept ++ common) -> Permutation (removed p) (owed ++ common) ->
-  forallb is_finite32 kept = true -> forallb is_finite32 owed = true ->
-  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ FLOAT32_count_bits ->
-  let exact := (real_sum real32 kept - real_sum real32 owed)%R in
-  rounded_once 52 11 exact (b64_of_bits (present64 FLOAT32_lsb (float32_state p)))
-  /\ rounded_once 23 8 exact (b32_of_bits (present32 FLOAT32_lsb (float32_state p))).
+Lemma flags_of_finite : forall f x, is_pattern f x -> is_finite f x = true ->
+  nan (term_at f x) = false /\ pos_inf (term_at f x) = false /\ neg_inf (term_at f x) = false.
 Proof.
-  intros p kept common owed Vm Vr Hm Hr Fk Fo Hn exact.
-  pose proof (net_sums_are_rounded_once is_float32 is_finite32 real32 integer32 float32_term
-    (Z.to_nat FLOAT32_digits) FLOAT32_lsb FLOAT32_term_bits float32_is_placed float32_is_bounded
-    float32_is_exact (fun x _ F => term_flags_of_finite _ _ x _ F) ltac:(discriminate) ltac:(discriminate))
-      as H.
-  split.
-  - exact (H 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-  - exact (H 23 8 eq_refl eq_refl eq_refl infinity32_reads nan32_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-Qed.
-
-Theorem float64_sums_are_correctly_rounded : forall p kept common owed,
-  Forall is_float64 (merged p) -> Forall is_float64 (removed p) ->
-  Permutation (merged p) (kept ++ common) -> Permutation (removed p) (owed ++ common) ->
-  forallb is_finite64 kept = true -> forallb is_finite64 owed = true ->
-  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ FLOAT64_count_bits ->
-  let exact := (real_sum real64 kept - real_sum real64 owed)%R in
-  rounded_once 52 11 exact (b64_of_bits (present64 FLOAT64_lsb (float64_state p)))
-  /\ rounded_once 23 8 exact (b32_of_bits (present32 FLOAT64_lsb (float64_state p))).
-Proof.
-  intros p kept common owed Vm Vr Hm Hr Fk Fo Hn exact.
-  pose proof (net_sums_are_rounded_once is_float64 is_finite64 real64 integer64 float64_term
-    (Z.to_nat FLOAT64_digits) FLOAT64_lsb FLOAT64_term_bits float64_is_placed float64_is_bounded
-    float64_is_exact (fun x _ F => term_flags_of_finite _ _ x _ F) ltac:(discriminate) ltac:(discriminate))
-      as H.
-  split.
-  - exact (H 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
-  - exact (H 23 8 eq_refl eq_refl eq_refl infinity32_reads nan32_reads p kept common owed Vm Vr Hm Hr Hn Fk
-      Fo).
+  intros f x _ H. apply negb_true_iff, orb_false_iff in H as [H1 H2].
+  unfold term_at, term_of. cbn [nan pos_inf neg_inf]. fold (decoded_of f x) in H1, H2.
+  rewrite H1, H2. auto.
 Qed.
 
 (** The flags of a term are what IEEE 754 says. *)
-Theorem float32_flags_are_those_of_ieee : forall x, is_float32 x ->
-  nan (float32_term x) = is_nan 24 128 (b32_of_bits x)
-  /\ (pos_inf (float32_term x) = true -> b32_of_bits x = B754_infinity 24 128 false)
-  /\ (neg_inf (float32_term x) = true -> b32_of_bits x = B754_infinity 24 128 true).
+Theorem flags_are_those_of_ieee : forall f x, is_pattern f x ->
+  nan (term_at f x) = is_nan _ _ (read f x)
+  /\ (pos_inf (term_at f x) = true -> read f x = B754_infinity _ _ false)
+  /\ (neg_inf (term_at f x) = true -> read f x = B754_infinity _ _ true).
 Proof.
-  intros x Hx. split; [exact (not_a_number_is_told 23 8 eq_refl eq_refl eq_refl x Hx)|].
-  pose proof (infinity_is_told 23 8 eq_refl eq_refl eq_refl x Hx) as H.
-  change (decode 23 8 x) with (decode32 x) in H.
-  unfold float32_term, term_of. cbn [pos_inf neg_inf].
+  intros f x Hx.
+  split; [exact (not_a_number_is_told _ _ _ (exponent_is_positive f) (range_suffices f) x Hx)|].
+  pose proof (infinity_is_told _ _ (fraction_is_positive f) (exponent_is_positive f) (range_suffices f) x Hx)
+    as H.
+  fold (decoded_of f x) (read f) in H. unfold term_at, term_of. cbn [pos_inf neg_inf].
   split; intros E; apply andb_prop in E as [Ei Es]; specialize (H Ei).
   - apply negb_true_iff in Es. rewrite Es in H. exact H.
   - rewrite Es in H. exact H.
 Qed.
 
-Theorem float64_flags_are_those_of_ieee : forall x, is_float64 x ->
-  nan (float64_term x) = is_nan 53 1024 (b64_of_bits x)
-  /\ (pos_inf (float64_term x) = true -> b64_of_bits x = B754_infinity 53 1024 false)
-  /\ (neg_inf (float64_term x) = true -> b64_of_bits x = B754_infinity 53 1024 true).
+(** ** The answers *)
+
+(** The bits of the answer in a format, of a state whose unit is [2 ^ unit]. *)
+Definition present_as (f : format) (unit : Z) : list Z * (Z * (Z * Z)) -> Z :=
+  present (fraction_bits f) (exponent_bits f)
+    (fun l => round_digits _ _ (fraction_is_positive f) (range_suffices f) l unit).
+
+Lemma infinity_reads : forall f s,
+  read f (infinity_bits (fraction_bits f) (exponent_bits f) s) = B754_infinity _ _ s.
+Proof. intros f s. apply B2FF_inj. destruct f, s; reflexivity. Qed.
+
+Lemma nan_reads : forall f, is_nan _ _ (read f (nan_bits (fraction_bits f) (exponent_bits f))) = true.
+Proof. intros [|]; reflexivity. Qed.
+
+(** The state of a plan over the bits of floats. *)
+Definition state (f : format) : plan Z -> carrier (accumulator (length_in_digits f)) :=
+  state_of (length_in_digits f) (term_at f).
+
+(** Wrapped around or not on the way: what is left is summed exactly and rounded once, to either format,
+    removed observations that were never merged counting with the other sign. *)
+Theorem sums_are_correctly_rounded : forall f answer p kept common owed,
+  Forall (is_pattern f) (merged p) -> Forall (is_pattern f) (removed p) ->
+  Permutation (merged p) (kept ++ common) -> Permutation (removed p) (owed ++ common) ->
+  forallb (is_finite f) kept = true -> forallb (is_finite f) owed = true ->
+  Z.of_nat (length kept) + Z.of_nat (length owed) < 2 ^ count_bits f ->
+  rounded_once (fraction_bits answer) (exponent_bits answer)
+    (real_sum (real f) kept - real_sum (real f) owed) (read answer (present_as answer (lsb f) (state f p))).
 Proof.
-  intros x Hx. split; [exact (not_a_number_is_told 52 11 eq_refl eq_refl eq_refl x Hx)|].
-  pose proof (infinity_is_told 52 11 eq_refl eq_refl eq_refl x Hx) as H.
-  change (decode 52 11 x) with (decode64 x) in H.
-  unfold float64_term, term_of. cbn [pos_inf neg_inf].
-  split; intros E; apply andb_prop in E as [Ei Es]; specialize (H Ei).
-  - apply negb_true_iff in Es. rewrite Es in H. exact H.
-  - rewrite Es in H. exact H.
+  intros f answer p kept common owed Vm Vr Hm Hr Fk Fo Hn.
+  assert (0 <= term_bits f /\ 0 <= count_bits f) as [Ht Hc] by (destruct f; split; discriminate).
+  exact (net_sums_are_rounded_once (is_pattern f) (is_finite f) (real f) (integer f) (term_at f)
+    (length_in_digits f) (lsb f) (term_bits f) (term_is_placed f) (term_is_bounded f) (term_is_exact f)
+    (flags_of_finite f) Ht Hc _ _ (fraction_is_positive answer) (exponent_is_positive answer)
+    (range_suffices answer) (infinity_reads answer) (nan_reads answer) p kept common owed Vm Vr Hm Hr Hn
+    Fk Fo).
 Qed.
 
 (** NaN and infinities that are left decide; those that were removed again leave no trace. *)
-Theorem float32_non_finite_terms_decide : forall p kept common,
-  Forall is_float32 (merged p) -> Forall is_float32 (removed p) ->
+Theorem nan_and_infinities_decide : forall f answer p kept common,
+  Forall (is_pattern f) (merged p) -> Forall (is_pattern f) (removed p) ->
   Permutation (merged p) (kept ++ common) -> Permutation (removed p) common ->
   Z.of_nat (length kept) < 2 ^ 63 ->
-  let some (flag : term -> bool) := existsb (fun x => flag (float32_term x)) kept in
-  let answer := b64_of_bits (present64 FLOAT32_lsb (float32_state p)) in
-  if some nan || (some pos_inf && some neg_inf) then is_nan 53 1024 answer = true
-  else (some pos_inf = true -> answer = B754_infinity 53 1024 false)
-    /\ (some neg_inf = true -> answer = B754_infinity 53 1024 true).
+  let some (flag : term -> bool) := existsb (fun x => flag (term_at f x)) kept in
+  let found := read answer (present_as answer (lsb f) (state f p)) in
+  if some nan || (some pos_inf && some neg_inf) then is_nan _ _ found = true
+  else (some pos_inf = true -> found = B754_infinity _ _ false)
+    /\ (some neg_inf = true -> found = B754_infinity _ _ true).
 Proof.
-  exact (non_finite_terms_decide is_float32 integer32 float32_term (Z.to_nat FLOAT32_digits) FLOAT32_lsb
-    float32_is_placed 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads).
-Qed.
-
-Theorem float64_non_finite_terms_decide : forall p kept common,
-  Forall is_float64 (merged p) -> Forall is_float64 (removed p) ->
-  Permutation (merged p) (kept ++ common) -> Permutation (removed p) common ->
-  Z.of_nat (length kept) < 2 ^ 63 ->
-  let some (flag : term -> bool) := existsb (fun x => flag (float64_term x)) kept in
-  let answer := b64_of_bits (present64 FLOAT64_lsb (float64_state p)) in
-  if some nan || (some pos_inf && some neg_inf) then is_nan 53 1024 answer = true
-  else (some pos_inf = true -> answer = B754_infinity 53 1024 false)
-    /\ (some neg_inf = true -> answer = B754_infinity 53 1024 true).
-Proof.
-  exact (non_finite_terms_decide is_float64 integer64 float64_term (Z.to_nat FLOAT64_digits) FLOAT64_lsb
-    float64_is_placed 52 11 eq_refl eq_refl eq_refl infinity64_reads nan64_reads).
+  intros f answer.
+  exact (non_finite_terms_decide (is_pattern f) (integer f) (term_at f) (length_in_digits f) (lsb f)
+    (term_is_placed f) _ _ (fraction_is_positive answer) (exponent_is_positive answer) (range_suffices answer)
+    (infinity_reads answer) (nan_reads answer)).
 Qed.
 
 (** Equal net observations, finite or not, have equal states and so equal answers. *)
-Theorem float32_answers_do_not_depend_on_the_plan : forall p q,
-  Permutation (merged p ++ removed q) (merged q ++ removed p) -> float32_state p = float32_state q.
-Proof. exact (equal_net_observations_have_equal_states (Z.to_nat FLOAT32_digits) float32_term). Qed.
-
-Theorem float64_answers_do_not_depend_on_the_plan : forall p q,
-  Permutation (merged p ++ removed q) (merged q ++ removed p) -> float64_state p = float64_state q.
-Proof. exact (equal_net_observations_have_equal_states (Z.to_nat FLOAT64_digits) float64_term). Qed.
+Theorem states_do_not_depend_on_the_plan : forall f p q,
+  Permutation (merged p ++ removed q) (merged q ++ removed p) -> state f p = state f q.
+Proof. intros f. exact (equal_net_observations_have_equal_states (length_in_digits f) (term_at f)). Qed.

@@ -347,20 +347,15 @@ End Format.
 (** ** The two formats *)
 
 (** [present] with the code's own rounding in place of the specification. *)
-Definition present32_by_the_code (lsb : Z) : list Z * (Z * (Z * Z)) -> Z :=
-  present float32_bits float32_width (fun l => rounded_bits float32_bits float32_width l lsb).
-Definition present64_by_the_code (lsb : Z) : list Z * (Z * (Z * Z)) -> Z :=
-  present float64_bits float64_width (fun l => rounded_bits float64_bits float64_width l lsb).
+Definition present_by_the_code (f : format) (unit : Z) : list Z * (Z * (Z * Z)) -> Z :=
+  present (fraction_bits f) (exponent_bits f)
+    (fun l => rounded_bits (fraction_bits f) (exponent_bits f) l unit).
 
-Theorem the_code_presents_as_specified : forall L l counts lsb, canonical L l -> l <> [] ->
-  present32_by_the_code lsb (l, counts) = present32 lsb (l, counts)
-  /\ present64_by_the_code lsb (l, counts) = present64 lsb (l, counts).
+Theorem the_code_presents_as_specified : forall f L l counts unit, canonical L l -> l <> [] ->
+  present_by_the_code f unit (l, counts) = present_as f unit (l, counts).
 Proof.
-  intros L l [n [plus minus]] lsb Hl Hn.
-  unfold present32_by_the_code, present64_by_the_code, present32, present64, present.
-  rewrite (the_code_rounds_once float32_bits float32_width eq_refl eq_refl eq_refl) with (L := L)
-    by (discriminate || assumption).
-  rewrite (the_code_rounds_once float64_bits float64_width eq_refl eq_refl eq_refl) with (L := L)
-    by (discriminate || assumption).
-  auto.
+  intros f L l [n [plus minus]] unit Hl Hn. unfold present_by_the_code, present_as, present.
+  rewrite (the_code_rounds_once _ _ (fraction_is_positive f) (exponent_is_positive f) (range_suffices f))
+    with (L := L) by (destruct f; discriminate || assumption).
+  reflexivity.
 Qed.

@@ -1,12 +1,13 @@
 (** The definitions of the proofs as a program: what the theorems speak of, run beside the code.
 
     Nothing is proved here. Every answer is put together from the definitions that the theorems name, whole:
-    [float64_state] and [present64] of [float64_sums_are_correctly_rounded], and so on. Integers become those
+    [state] and [present_as] of [sums_are_correctly_rounded], and so on. Integers become those
     of zarith; bits, powers and logarithms of Coq's integers become zarith's too, as the standard library maps
     sums, products, quotients and shifts. *)
 From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlZBigInt.
 From Flocq Require Import Core IEEE754.BinarySingleNaN IEEE754.Binary IEEE754.Bits.
 From Convergence Require Constants Plans Floats Rounding ExactSums ExactProducts.
+Import ExactSums (format(..)).
 From Convergence Require NearestInteger FixedPoint Moments PresentedMoments Liars FixedReals Exp Ln.
 (** Written by run.py from Constants.v: tables as numerals that OCaml's compiler can take. *)
 From Convergence Require Literals.
@@ -27,17 +28,18 @@ Definition plan_of {O : Type} (merged removed : list O) : Plans.plan O :=
 (** Digits; counts of NaN, plus and minus infinity; the bits of the answer as float64 and as float32. *)
 Definition sum_answer : Type := (list Z * (Z * (Z * Z))) * (Z * Z).
 
-Definition with_answers (lsb : Z) (state : list Z * (Z * (Z * Z))) : sum_answer :=
-  (state, (ExactSums.present64 lsb state, ExactSums.present32 lsb state)).
+Definition with_answers (unit : Z) (state : list Z * (Z * (Z * Z))) : sum_answer :=
+  (state, (ExactSums.present_as Float64 unit state, ExactSums.present_as Float32 unit state)).
 
-Definition float32_sum (merged removed : list Z) : sum_answer :=
-  with_answers Constants.FLOAT32_lsb (ExactSums.float32_state (plan_of merged removed)).
-Definition float64_sum (merged removed : list Z) : sum_answer :=
-  with_answers Constants.FLOAT64_lsb (ExactSums.float64_state (plan_of merged removed)).
-Definition float32_product_sum (merged removed : list (Z * Z)) : sum_answer :=
-  with_answers Constants.FLOAT32_PRODUCT_lsb (ExactProducts.float32_product_state (plan_of merged removed)).
-Definition float64_product_sum (merged removed : list (Z * Z)) : sum_answer :=
-  with_answers Constants.FLOAT64_PRODUCT_lsb (ExactProducts.float64_product_state (plan_of merged removed)).
+Definition sum (f : format) (merged removed : list Z) : sum_answer :=
+  with_answers (ExactSums.lsb f) (ExactSums.state f (plan_of merged removed)).
+Definition float32_sum : list Z -> list Z -> sum_answer := sum Float32.
+Definition float64_sum : list Z -> list Z -> sum_answer := sum Float64.
+
+Definition product_sum (f : format) (merged removed : list (Z * Z)) : sum_answer :=
+  with_answers (ExactProducts.product_lsb f) (ExactProducts.product_state f (plan_of merged removed)).
+Definition float32_product_sum : list (Z * Z) -> list (Z * Z) -> sum_answer := product_sum Float32.
+Definition float64_product_sum : list (Z * Z) -> list (Z * Z) -> sum_answer := product_sum Float64.
 
 (** ** Moments *)
 
