@@ -36,3 +36,9 @@ def closest(name: str, known: Sequence[str]) -> str:
         return f"; did you mean {near[0]!r}?"
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     return f"; there are: {listed}."
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without its full stop, or its type."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

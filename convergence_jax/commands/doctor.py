@@ -4,7 +4,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from convergence_jax.commands.execution import first_line, start_jax
+from convergence_jax.commands.execution import start_jax
+from convergence_jax.errors import first_line
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "pyarrow", "msgspec", "tyro", "rich", "jinja2")
 

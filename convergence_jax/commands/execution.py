@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, first_line
 
 _DEVICE_FLAG = "--xla_force_host_platform_device_count"
 
@@ -72,9 +72,3 @@ def start_fpga(devices: int = 1) -> Any:
     backend = FpgaBackend()
     _ = backend.host.program
     return backend
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its type."""
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

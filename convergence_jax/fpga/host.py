@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convergence_jax.errors import InputError
+from convergence_jax.errors import InputError, first_line
 from convergence_jax.fpga.constants_header import constants_header
 from convergence_jax.fpga.devices import Device, choose
 
@@ -179,12 +179,12 @@ class Host:
         try:
             return self._cl.Program(self.context, [self.device.handle], [data]).build()
         except self._cl.Error as error:
-            raise InputError(f"{binary}: is not for {self.device.label}: {_first_line(error)}.") from error
+            raise InputError(f"{binary}: is not for {self.device.label}: {first_line(error)}.") from error
 
     def _failed(self, error: Exception) -> InputError:
         with tempfile.NamedTemporaryFile("w", prefix="opencl-build-", suffix=".log", delete=False) as log:
             log.write(str(error))
-        lines = [line for line in str(error).splitlines() if "error:" in line] or [_first_line(error)]
+        lines = [line for line in str(error).splitlines() if "error:" in line] or [first_line(error)]
         return InputError(
             f"OpenCL: {self.device.label} cannot build the kernels: {lines[0].strip()}; see {log.name}."
         )
@@ -221,7 +221,3 @@ def source(header: str | None = None) -> str:
     files = [*HEADERS, *(f"{name}.cl" for name in SOURCES)]
     texts = [folder.joinpath(name).read_text(encoding="ascii") for name in files]
     return "\n".join([constants_header() if header is None else header, *texts])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
