@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from convergence_jax.commands.execution import start_jax
-from convergence_jax.errors import first_line
+from convergence_jax.errors import InputError, first_line
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "pyarrow", "msgspec", "tyro", "rich", "jinja2")
 
@@ -46,7 +46,6 @@ def _opencl() -> list[str]:
     import numpy as np
 
     from convergence_jax.data.backend import Xla
-    from convergence_jax.errors import InputError
     from convergence_jax.exact.fixed_point import FixedPoint
     from convergence_jax.fpga.backend import FpgaBackend
     from convergence_jax.fpga.devices import devices
