@@ -123,6 +123,19 @@ def test_a_node_is_asked_everything_that_it_can_answer(monkeypatch):
     assert {liars for what, _, _, liars in asked if what == "log_odds"} == {None, 0, 1, 2}
 
 
+def test_a_step_that_survives_a_crash_before_anybody_heard_of_it_counts():
+    kept = []
+
+    class Disk(SimulatedDisk):
+        def crash(self, chance):
+            waiting = self.cached is not None
+            kept.append(super().crash(chance) and waiting)
+            return kept[-1]
+
+    assert not Simulator(draw(111), disk=Disk).run().wrong
+    assert any(kept)
+
+
 # What is broken on purpose is found
 
 
