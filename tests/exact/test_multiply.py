@@ -21,12 +21,18 @@ def signed(bits: int) -> st.SearchStrategy[int]:
 @example(a=-(2**63), b=-(2**95))
 @example(a=2**63 - 1, b=-1)
 def test_a_product_is_that_of_the_integers_modulo_its_length(length, a, b):
-    x, y = digits.from_ints([a], 2), digits.from_ints([b], 3)
-    want = np.asarray(digits.from_ints([a * b], length))
+    x, y = digits.from_ints(a, 2), digits.from_ints(b, 3)
+    want = np.asarray(digits.from_ints(a * b, length))
     for one, other in ((x, y), (y, x)):
         np.testing.assert_array_equal(multiply(one, other, length), want)
     compiled = jax.jit(multiply, static_argnums=2)(x, y, length)
     np.testing.assert_array_equal(compiled, want)
+
+
+def test_leading_axes_broadcast():
+    a, b = [[1, -2, 3]], [[5], [-7]]
+    product = multiply(digits.from_ints(a, 2), digits.from_ints(b, 3), 4)
+    assert digits.to_ints(product).tolist() == [[5, -10, 15], [-7, 14, -21]]
 
 
 @pytest.mark.parametrize(("wide", "bits", "length"), [(False, 32, 4), (True, 63, 8)])

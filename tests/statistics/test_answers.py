@@ -108,6 +108,7 @@ def test_a_histogram_counts_by_exact_comparison(values):
 def test_a_quantile_keeps_its_relative_error_and_its_certain_interval(stat, values):
     values = good(values)
     value = stat.present(total(stat, values), PROBABILITIES)
+    assert value.valid
     if not values:
         assert np.isnan(value.values).all()
         return
