@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from collections import Counter
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 
 NO_FAULTS = {"same", "speed", "drawn"}
-"""Kinds of survivors that are no faults: of the library, nothing that it says becomes wrong."""
+"""Kinds of survivors that are no faults: nothing that the library says becomes wrong."""
 
 CONFIDENCE = 0.95
 
@@ -47,6 +48,7 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
         **_score(results),
         "share_weighted": sum(room["share"] * room["places"] / places for room in rooms.values()),
         "of_faults": _score([one for one in results if _explained(one)["kind"] not in NO_FAULTS]),
+        "kinds": dict(Counter(one["kind"] for one in survivors)),
         "unexplained": sum(one["kind"] == "" for one in survivors),
         "rooms": rooms,
         "seconds_a_mutant": sum(one["seconds"] for one in results) / len(results),
