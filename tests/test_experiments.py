@@ -1,5 +1,6 @@
 """Every experiment keeps the convention of ``experiments/README.md``."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def test_an_experiment_is_complete_and_listed(name):
     assert expected["headline"]
     assert expected.get("config_digest", config_digest(tables)) == config_digest(tables)
     assert f"experiments/{name}/config.toml" in (FOLDER / "README.md").read_text()
+
+
+def test_what_is_said_of_a_surviving_mutant_names_a_file_and_a_known_kind():
+    survivors = tomllib.loads((FOLDER / "mutation_score" / "survivors.toml").read_text())["survivor"]
+    assert len({(one["path"], one["now"]) for one in survivors}) == len(survivors) > 0
+    for one in survivors:
+        assert (FOLDER.parent / "convergence_jax" / one["path"]).is_file()
+        assert one["kind"] in {"same", "speed", "drawn", "guard"}
+        assert len(one["why"]) > 10
