@@ -62,9 +62,9 @@ def check(result, folder):
 
 def test_a_short_run_says_what_was_asked_and_what_it_cost(tmp_path):
     folder, said = tmp_path / "run", []
-    result = run(Plan(nodes=2, scenario="cut-heal", seconds=3.0), folder, None, said.append)
+    result = run(Plan(nodes=2, scenario="cut-heal", seconds=4.5), folder, None, said.append)
     check(result, folder)
-    assert said[:2] == ["starting 2 nodes", "cut-heal for 3 s"]
+    assert said[:2] == ["starting 2 nodes", "cut-heal for 4.5 s"]
     modes = result["modes"]
     assert sum(modes[mode]["asked"] for mode in ("statistical", "eventual")) == result["queries"]
     assert sum(modes[mode]["answered"] for mode in ("statistical", "eventual")) == result["answered"]
@@ -80,7 +80,7 @@ def test_a_short_run_says_what_was_asked_and_what_it_cost(tmp_path):
         assert 20 < memory["median"] <= memory["max"] < 400
     assert result["bytes_sent"] > 1000
     [[begun, ended]] = result["cuts"]
-    assert 0 < ended - begun < 10e9
+    assert 0 < ended - begun < 60e9
 
 
 @pytest.mark.slow
