@@ -43,11 +43,13 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     by_mutant = dict(zip(mutants, results, strict=True))
     rooms = {room: _room(stratum, by_mutant) for room, stratum in strata.items()}
     places = sum(room["places"] for room in rooms.values())
-    survivors = [one | _explained(one) for one in results if one["outcome"] == "survived"]
+    known = tomllib.loads(EXPLAINED.read_text())["survivor"]
+    results = [one | _explained(one, known) for one in results]
+    survivors = [one for one in results if one["outcome"] == "survived"]
     return {
         **_score(results),
         "share_weighted": sum(room["share"] * room["places"] / places for room in rooms.values()),
-        "not_equivalent": _score([one for one in results if _explained(one)["kind"] not in EQUIVALENT]),
+        "not_equivalent": _score([one for one in results if one["kind"] not in EQUIVALENT]),
         "kinds": dict(Counter(one["kind"] for one in survivors)),
         "unexplained": sum(one["kind"] == "" for one in survivors),
         "rooms": rooms,
@@ -58,10 +60,10 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _explained(result: dict[str, Any]) -> dict[str, str]:
+def _explained(result: dict[str, Any], known: list[dict[str, str]]) -> dict[str, str]:
     """What kind of change a survivor is and why no test notices, as a person found; empty if nobody did."""
     now = " ".join(line[1:].strip() for line in result["diff"] if line.startswith("+"))
-    for one in tomllib.loads(EXPLAINED.read_text())["survivor"]:
+    for one in known:
         if result["outcome"] == "survived" and (one["path"], one["now"]) == (result["path"], now):
             return {"kind": one["kind"], "why": one["why"]}
     return {"kind": "", "why": ""}

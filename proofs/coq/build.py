@@ -87,8 +87,8 @@ def check_alone(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _copy(folder: Path, constants_text: str) -> list[Path]:
-    """Put everything into an empty folder."""
+def copy(folder: Path, constants_text: str) -> list[Path]:
+    """Put the files of proofs and the constants into an empty folder."""
     paths = sources()
     for path in paths:
         shutil.copy(path, folder)
@@ -98,7 +98,7 @@ def _copy(folder: Path, constants_text: str) -> list[Path]:
 
 def build(folder: Path, constants_text: str) -> list[Outcome]:
     """Compile everything in `folder`, which is empty."""
-    paths = _copy(folder, constants_text)
+    paths = copy(folder, constants_text)
 
     def check(name: str) -> Outcome:
         with timed("coq", f"{name}.v") as outcome:
@@ -217,15 +217,17 @@ def _must_be_refused(outcome: Outcome, source: str, done: subprocess.CompletedPr
 
 
 def _refute_constants(mutant: dict[str, str]) -> Outcome:
-    """Check one file with a constant of the code altered; it, or what it needs, must fail."""
+    """Check one file with a constant of the code altered; a proof of it must fail."""
     with timed("coq", f"mutant of {mutant['file']}: {mutant['why']}") as outcome:
         try:
             text = constants.text([(mutant["old"], mutant["new"])])
         except ValueError as error:
             return outcome.fail(str(error))
         with tempfile.TemporaryDirectory() as place:
-            _copy(Path(place), text)
+            copy(Path(place), text)
             done = check_alone(Path(place), mutant["by"].removesuffix(".v"))
+        if done.returncode and f'{mutant["by"]}"' not in done.stdout + done.stderr:
+            return outcome.fail(f"{mutant['by']} needs what fails: {_first_error(done.stdout + done.stderr)}")
         _must_be_refused(outcome, (HERE / mutant["by"]).read_text(), done)
     return outcome
 

@@ -34,9 +34,9 @@ def make(folder: Path, constants_text: str) -> Path:
     RuntimeError
         If Coq or OCaml refuse.
     """
-    for path in [*build.sources(), HERE / "Extract.v", HERE / "oracle.ml"]:
-        shutil.copy(path, folder)
-    (folder / "Constants.v").write_text(constants_text)
+    build.copy(folder, constants_text)
+    for name in ("Extract.v", "oracle.ml"):
+        shutil.copy(HERE / name, folder)
     (folder / "Literals.v").write_text(literals(constants_text))
     _must("coqc", build.check_alone(folder, "Extract"))
     command = ["ocamlfind", "ocamlopt", "-w", "-a", "-package", "zarith", "-linkpkg"]
